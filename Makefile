@@ -1,0 +1,30 @@
+# Everything runs from .venv, which the first target that needs it makes.
+PYTHON ?= python3
+BIN := .venv/bin
+BUILT := .venv/.built
+CFLAGS_STRICT := -Wall -Wextra -Wconversion -Wshadow -Werror
+
+.PHONY: demo test lint bench docs clean
+
+$(BUILT): pyproject.toml setup.py $(wildcard csrc/*)
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench,lint]'
+	touch $@
+
+demo: $(BUILT)
+	$(BIN)/fastmld demo
+
+test: $(BUILT)
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+lint: $(BUILT)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	for source in csrc/*.c; do $(CC) -std=c11 -O2 -D_GNU_SOURCE $(CFLAGS_STRICT) -fsyntax-only $$source || exit 1; done
+
+bench: $(BUILT)
+	$(BIN)/pytest bench $(PYTEST_ARGS)
+
+clean:
+	rm -rf .venv build *.egg-info fastmld/_fastmld.*

@@ -1,0 +1,23 @@
+"""Builds fastmld._fastmld. The declarations that Python sees are a marked region of fastmld.h itself."""
+
+from pathlib import Path
+
+from cffi import FFI
+
+HERE = Path(__file__).parent
+SOURCES = ["ladder.c", "group_table.c", "classify.c", "draw.c", "emit.c", "gather.c", "ring.c"]
+BEGIN, END = "/* cdef: begin */", "/* cdef: end */"
+
+header = (HERE / "fastmld.h").read_text()
+
+ffibuilder = FFI()
+ffibuilder.cdef(header[header.index(BEGIN) + len(BEGIN) : header.index(END)])
+ffibuilder.set_source(
+    "fastmld._fastmld",
+    '#include "fastmld.h"',
+    sources=[f"csrc/{name}" for name in SOURCES],
+    include_dirs=["csrc"],
+    depends=[f"csrc/{name}" for name in ("fastmld.h", "wire.h", "checksum.h", "draw.h", "table.h")],
+    extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden", "-D_GNU_SOURCE"],
+    py_limited_api=True,
+)

@@ -1,0 +1,198 @@
+/*
+ * The whole C side of fastmld.
+ *
+ * C knows bytes: it checks frames, looks groups up, folds what a batch says about each group, computes random
+ * delays, and builds frames. It decides no transition, reads no clock, allocates nothing and owns nothing: every
+ * pointer below is borrowed from the caller for the length of one call. No function here fails; what can go wrong
+ * with a frame is its verdict.
+ *
+ * The region between the cdef marks is what Python sees, read from this very file by build_ffi.py.
+ */
+#ifndef FASTMLD_H
+#define FASTMLD_H
+
+#include <stdint.h>
+
+/* cdef: begin */
+
+/* The verdicts, in the order of the ladder's rungs. */
+enum {
+    FASTMLD_ACCEPTED, FASTMLD_TRUNCATED, FASTMLD_NOT_MLD, FASTMLD_MALFORMED, FASTMLD_FRAGMENTED,
+    FASTMLD_BAD_HOP_LIMIT, FASTMLD_NO_ROUTER_ALERT, FASTMLD_BAD_SOURCE, FASTMLD_LOOPED_BACK, FASTMLD_BAD_LENGTH,
+    FASTMLD_BAD_CHECKSUM, FASTMLD_BAD_DESTINATION, FASTMLD_BAD_GROUP, FASTMLD_VERDICTS
+};
+
+/* What an accepted frame is. */
+enum {
+    FASTMLD_NO_KIND, FASTMLD_GENERAL_QUERY, FASTMLD_GROUP_QUERY, FASTMLD_SOURCE_QUERY, FASTMLD_REPORT, FASTMLD_DONE,
+    FASTMLD_REPORT2, FASTMLD_KINDS
+};
+
+/* Bits of fastmld_interface.rules. */
+enum {
+    FASTMLD_RULE_STRICT = 1,      /* profile strict: RFC 9777's rules for both versions */
+    FASTMLD_RULE_V1_ONLY = 2,     /* nothing after octet 24 of a Query is looked at (RFC 2710 section 3.7) */
+    FASTMLD_RULE_LINK_LOCAL = 4,  /* link_local holds a usable address */
+    FASTMLD_RULE_DEAF = 8         /* down or a loopback: frames get their verdict and have no effect */
+};
+
+/* One interface, as C sees it. */
+typedef struct {
+    uint8_t link_local[16];
+    uint8_t mac[6];
+    uint8_t rules;
+    uint8_t present;
+    uint32_t latest_general;    /* of the batch under way: 1 + the event of the latest General Query; 0 none */
+    uint32_t zeros;             /* of the batch: General Queries with delay 0 */
+    int32_t delay_ms;           /* of the batch: least positive delay of the General Queries after the last zero; -1 none */
+    uint32_t reserved;
+    uint64_t verdicts[13];
+    uint64_t kinds[7];
+} fastmld_interface;
+
+/* One listened (interface, address). deadline_ms, state and flags are the protocol's: C carries them, Python writes them. */
+typedef struct {
+    uint8_t address[16];
+    int64_t deadline_ms;
+    uint32_t fold;              /* of the batch under way: 1 + this row's fold; 0 none */
+    uint16_t interface;
+    uint8_t state;
+    uint8_t flags;
+} fastmld_row;
+
+/* The index from (interface, address) to row: open addressing, a power of two of slots, tag << 32 | row + 1 in each. */
+typedef struct {
+    fastmld_row *rows;
+    uint64_t *slots;
+    uint32_t slots_log2;
+    uint32_t reserved;
+    uint64_t key[7];            /* secret: addresses are chosen by strangers */
+} fastmld_table;
+
+/* What the ladder found in one frame. Offsets, not pointers: nothing here outlives the frame by accident. */
+typedef struct {
+    uint8_t kind;
+    uint8_t asks_destination;   /* accepted only if the interface listens to the destination: the caller looks it up */
+    uint16_t delay_ms;          /* Maximum Response Delay, of a Query */
+    uint32_t destination;       /* offset of the IPv6 destination */
+    uint32_t group;             /* offset of the Multicast Address */
+} fastmld_message;
+
+/* An accepted Query or Report that has an effect, in the order of the batch. */
+typedef struct {
+    uint32_t target;            /* row; or interface, for a General Query */
+    int32_t delay_ms;           /* of a Query; -1 for a Report */
+    uint32_t general;           /* 1 + the event of the latest General Query of this interface before; 0 none */
+    uint32_t is_general;
+} fastmld_event;
+
+/* Everything that one batch says about one row, General Queries included. What a Report does to the last-reporter flag
+ * depends on the state in which the batch finds the row, so there are two effects: 0 keep, 1 set, 2 clear. */
+typedef struct {
+    uint32_t row;
+    int32_t delay_ms;           /* least positive delay after the last reset; -1 none */
+    uint32_t answers;           /* Queries with delay 0 */
+    uint8_t reset;              /* a Report stopped the timer, or a delay of 0 did */
+    uint8_t flag_if_idle;
+    uint8_t flag_if_delaying;
+    uint8_t scratch;
+    uint32_t scratch_general;
+    uint32_t scratch_zeros;
+} fastmld_fold;
+
+/* What classify found, in numbers. */
+typedef struct {
+    uint32_t events, folds, answers, generals, bad_interface;
+} fastmld_found;
+
+/* The ladder: one frame, its verdict. Reads frame[0, length) and *interface, writes *message. */
+int fastmld_check(const fastmld_interface *interface, const uint8_t *frame, uint32_t length,
+                  fastmld_message *message);
+
+/*
+ * Check, look up and fold n frames: buffer[offsets[i], offsets[i] + lengths[i]) on interfaces[i] (or all of them on
+ * interfaces[0], when interface_step is 0).
+ *   verdicts, kinds   (n) out; kinds may be NULL
+ *   events            (n) scratch and out: found->events of them
+ *   folds             (n) out: one for each row that a Report or a specific Query named; rows[row].fold is left set
+ *   answers           (n) out: events with delay 0 in the order of the batch, by their index
+ *   generals          (n) out: the interfaces that heard a General Query, each once; zeros and delay_ms of each are left set
+ * The caller clears rows[].fold and the interfaces' scratch (fastmld_settle).
+ * A frame of an interface that is not present ends the call: found->bad_interface is 1 + its index, nothing was counted.
+ */
+void fastmld_classify(const fastmld_table *table, fastmld_interface *interface, uint32_t n_interfaces,
+                      const uint8_t *buffer, const int64_t *offsets, const uint32_t *lengths,
+                      const uint32_t *interfaces, uint32_t interface_step, uint32_t n,
+                      uint8_t *verdicts, uint8_t *kinds, fastmld_event *events, fastmld_fold *folds,
+                      uint32_t *answers, uint32_t *generals, fastmld_found *found);
+
+/* Clear what fastmld_classify left in rows and interfaces. */
+void fastmld_settle(const fastmld_table *table, fastmld_interface *interface, const fastmld_fold *folds,
+                    uint32_t n_folds, const uint32_t *generals, uint32_t n_generals);
+
+/* rows_out[i]: the row of (interface, addresses[i]), or UINT32_MAX. */
+void fastmld_find(const fastmld_table *table, uint16_t interface, const uint8_t *addresses, uint32_t n,
+                  uint32_t *rows_out);
+
+/* As fastmld_find, but an address that is not there yet becomes the next row, from next_row on. Returns how many did.
+ * The caller has room for n rows, and for twice as many slots as rows. */
+uint32_t fastmld_insert(const fastmld_table *table, uint16_t interface, const uint8_t *addresses, uint32_t n,
+                        uint32_t next_row, uint32_t *rows_out);
+
+/* Take n rows out of the index; the rows themselves stay as they are. */
+void fastmld_remove(const fastmld_table *table, const uint32_t *rows, uint32_t n);
+
+/* Put n rows into an empty index. */
+void fastmld_index(const fastmld_table *table, const uint32_t *rows, uint32_t n);
+
+/* deadlines[i] = now_ms + a delay drawn for rows[i], uniform on 1..delays_ms[i] (delays_ms[0] for all when delay_step is 0),
+ * a pure function of (seed, interface, address, now_ms, delay) and consistent: see draw.h. */
+void fastmld_draw(const fastmld_table *table, uint64_t seed, const uint32_t *rows, uint32_t n,
+                  const int64_t *now_ms, uint32_t now_step, const int32_t *delays_ms, uint32_t delay_step,
+                  int64_t *deadlines);
+
+/* What the frames of one interface have in common. */
+typedef struct {
+    uint8_t frame[96];          /* a Report, its destination and group left zero, its checksum that of the rest */
+    uint32_t length;
+    uint32_t interface;
+} fastmld_template;
+
+/* Build n frames back to back into out (room for 90 * n): kinds[i] is FASTMLD_REPORT or FASTMLD_DONE. Returns octets written. */
+uint64_t fastmld_emit(const fastmld_table *table, const fastmld_template *templates, const uint32_t *rows,
+                      const uint32_t *template_index, const uint8_t *kinds, uint32_t n, uint8_t *out,
+                      int64_t *offsets, uint32_t *lengths, uint32_t *interfaces);
+
+/* Copy n frames that lie anywhere in memory one behind the other into out. */
+void fastmld_gather(const uint64_t *pointers, const uint32_t *lengths, uint32_t n, uint8_t *out);
+
+/* What a walk over a ring found, in numbers. */
+typedef struct {
+    uint32_t blocks;            /* walked: to be released */
+    uint32_t frames;            /* written to the columns */
+    uint32_t tagged;            /* of some VLAN: left out */
+    uint32_t bad_blocks;        /* whose headers point outside the block: what came after was left out */
+} fastmld_walked;
+
+/*
+ * Walk at most max_blocks blocks of a TPACKET_V3 ring, from first_block on, up to the first that is still the kernel's.
+ *   offsets, lengths  (room) out: where in the ring each untagged frame begins, and the octets captured of it.
+ *                     block_size / 48 is room enough for one block
+ * Offsets stay good until the blocks are released.
+ */
+void fastmld_ring_walk(const uint8_t *ring, uint32_t block_size, uint32_t n_blocks, uint32_t first_block,
+                       uint32_t max_blocks, uint32_t room, int64_t *offsets, uint32_t *lengths,
+                       fastmld_walked *walked);
+
+/* Give blocks back to the kernel. */
+void fastmld_ring_release(uint8_t *ring, uint32_t block_size, uint32_t n_blocks, uint32_t first_block,
+                          uint32_t blocks);
+
+/* Send frames on a bound packet socket without blocking. Returns how many it took; *error is the errno of the first that
+ * it refused, 0 when it took all. */
+uint32_t fastmld_send(int fd, const uint8_t *buffer, const int64_t *offsets, const uint32_t *lengths, uint32_t n,
+                      int *error);
+
+/* cdef: end */
+
+#endif

@@ -1,0 +1,63 @@
+/* The hash of the group table, and one look-up. The hash is strongly universal over the secret key (pair-multiply-shift on
+ * 32-bit words), so strangers who choose addresses cannot choose collisions. */
+#ifndef FASTMLD_TABLE_H
+#define FASTMLD_TABLE_H
+
+#include <string.h>
+
+#include "fastmld.h"
+#include "wire.h"
+
+#define NO_ROW UINT32_MAX
+
+#ifdef __GNUC__
+#define PREFETCH(address) __builtin_prefetch(address)
+#else
+#define PREFETCH(address) ((void)0)
+#endif
+
+static inline uint64_t table_hash(const fastmld_table *table, uint16_t interface, const uint8_t *address)
+{
+    uint32_t word[4];
+    memcpy(word, address, 16);
+    const uint64_t *key = table->key;
+    return (key[0] + word[1]) * (key[1] + word[0]) + (key[2] + word[3]) * (key[3] + word[2]) +
+           (key[4] + interface) * key[5] + key[6];
+}
+
+/* The strong bits of the hash are its upper 32: the slot comes from the top, the tag from what follows. */
+static inline uint64_t table_slot(const fastmld_table *table, uint64_t hash)
+{
+    return hash >> (64 - table->slots_log2);
+}
+
+static inline uint32_t table_tag(uint64_t hash)
+{
+    return (uint32_t)(hash >> 16);
+}
+
+/* The slot of an address, or the empty one where it would go. */
+static inline uint64_t table_probe(const fastmld_table *table, uint64_t hash, uint16_t interface,
+                                   const uint8_t *address)
+{
+    const uint64_t mask = ((uint64_t)1 << table->slots_log2) - 1;
+    const uint32_t tag = table_tag(hash);
+
+    for (uint64_t slot = table_slot(table, hash);; slot = (slot + 1) & mask) {
+        const uint64_t entry = table->slots[slot];
+        if (entry == 0)
+            return slot;
+        if (entry >> 32 != tag)
+            continue;
+        const fastmld_row *row = &table->rows[(uint32_t)entry - 1];
+        if (memcmp(row->address, address, 16) == 0 && row->interface == interface)
+            return slot;
+    }
+}
+
+static inline uint32_t table_row(const fastmld_table *table, uint64_t slot)
+{
+    return (uint32_t)table->slots[slot] - 1; /* an empty slot gives NO_ROW */
+}
+
+#endif

@@ -1,0 +1,70 @@
+"""The only importer of the compiled module. Pins columns, and holds every dtype against the C header when imported."""
+
+import numpy as np
+
+from fastmld._fastmld import ffi, lib
+
+NO_ROW = 0xFFFFFFFF
+
+ROW = np.dtype(
+    [
+        ("address", "u1", 16),
+        ("deadline_ms", "i8"),
+        ("fold", "u4"),
+        ("interface", "u2"),
+        ("state", "u1"),
+        ("flags", "u1"),
+    ]
+)
+INTERFACE = np.dtype(
+    [
+        ("link_local", "u1", 16),
+        ("mac", "u1", 6),
+        ("rules", "u1"),
+        ("present", "u1"),
+        ("latest_general", "u4"),
+        ("zeros", "u4"),
+        ("delay_ms", "i4"),
+        ("reserved", "u4"),
+        ("verdicts", "u8", 13),
+        ("kinds", "u8", 7),
+    ]
+)
+EVENT = np.dtype([("target", "u4"), ("delay_ms", "i4"), ("general", "u4"), ("is_general", "u4")])
+FOLD = np.dtype(
+    [
+        ("row", "u4"),
+        ("delay_ms", "i4"),
+        ("answers", "u4"),
+        ("reset", "u1"),
+        ("flag_if_idle", "u1"),
+        ("flag_if_delaying", "u1"),
+        ("scratch", "u1"),
+        ("scratch_general", "u4"),
+        ("scratch_zeros", "u4"),
+    ]
+)
+TEMPLATE = np.dtype([("frame", "u1", 96), ("length", "u4"), ("interface", "u4")])
+
+
+def check_layout(name, dtype):
+    """Raise unless a dtype is laid out as the C struct of that name: sizes, offsets, and names in order."""
+    fields = [(field, info.offset, ffi.sizeof(info.type)) for field, info in ffi.typeof(name).fields]
+    columns = [(field, dtype.fields[field][1], dtype.fields[field][0].itemsize) for field in dtype.names]
+    if fields != columns or ffi.sizeof(name) != dtype.itemsize:
+        raise ImportError(f"{name}: the header says {fields}, the dtype {columns}; build the extension anew")
+
+
+for _name, _dtype in {
+    "fastmld_row": ROW,
+    "fastmld_interface": INTERFACE,
+    "fastmld_event": EVENT,
+    "fastmld_fold": FOLD,
+    "fastmld_template": TEMPLATE,
+}.items():
+    check_layout(_name, _dtype)
+
+
+def pin(ctype, array):
+    """A C pointer to the first element of a C-contiguous array; it keeps the array alive."""
+    return ffi.from_buffer(ctype, array)

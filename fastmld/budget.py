@@ -1,0 +1,60 @@
+"""The budget: how many Reports an interface may send. A token bucket in whole numbers, on the caller's clock."""
+
+from __future__ import annotations
+
+MILLI = 1000
+
+
+class Budget:
+    """rate_per_s Reports a second, a burst of a tenth of that (at least one); None: no limit."""
+
+    def __init__(self, rate_per_s: int | None) -> None:
+        self._rate_per_s = rate_per_s
+        self._filled_ms: int | None = None
+        self._millitokens = 0
+
+    @property
+    def unlimited(self) -> bool:
+        """Whether there is no limit at all."""
+        return self._rate_per_s is None
+
+    @property
+    def rate_per_s(self) -> int | None:
+        """Reports a second. A change leaves the tokens there are, as far as the new burst allows."""
+        return self._rate_per_s
+
+    @rate_per_s.setter
+    def rate_per_s(self, rate_per_s: int | None) -> None:
+        grown = self._burst_of(rate_per_s) - self._burst_of(self._rate_per_s)
+        self._millitokens = max(0, self._millitokens + grown) if self._filled_ms is not None else 0
+        self._rate_per_s = rate_per_s
+
+    @staticmethod
+    def _burst_of(rate_per_s: int | None) -> int:
+        return 0 if rate_per_s is None else MILLI * max(1, rate_per_s // 10)
+
+    def available(self, now_ms: int) -> int:
+        """Tokens at now_ms."""
+        assert self._rate_per_s is not None
+        burst = self._burst_of(self._rate_per_s)
+        if self._filled_ms is None:
+            self._millitokens = burst
+        else:
+            self._millitokens = min(burst, self._millitokens + (now_ms - self._filled_ms) * self._rate_per_s)
+        self._filled_ms = now_ms
+        return self._millitokens // MILLI
+
+    def take(self, wanted: int, now_ms: int) -> int:
+        """Take up to so many tokens; how many there were."""
+        if self._rate_per_s is None:
+            return wanted
+        granted = min(wanted, self.available(now_ms))
+        self._millitokens -= granted * MILLI
+        return granted
+
+    def next_ms(self, now_ms: int) -> int:
+        """When there is a token, at the earliest."""
+        if self._rate_per_s is None or self.available(now_ms) > 0:
+            return now_ms
+        missing = MILLI - self._millitokens
+        return now_ms + -(-missing // self._rate_per_s)

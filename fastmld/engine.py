@@ -1,0 +1,378 @@
+"""The engine: frames in, frames out, on the caller's clock. No clock, no socket, no thread, no file."""
+
+from __future__ import annotations
+
+import operator
+import secrets
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from fastmld import _native
+from fastmld._native import NO_ROW, lib, pin
+from fastmld.addresses import Address, Addresses, group_octets, link_local_octets
+from fastmld.batch import FrameBatch
+from fastmld.errors import ClockWentBackwards, GroupTableFull, NotListening, UnknownInterface
+from fastmld.groups import LAST_REPORTER, Rows
+from fastmld.interface import Interface
+from fastmld.memberships import Memberships
+
+VERDICTS: Final = (
+    "accepted", "truncated", "not_mld", "malformed", "fragmented", "bad_hop_limit", "no_router_alert", "bad_source",
+    "looped_back", "bad_length", "bad_checksum", "bad_destination", "bad_group",
+)  # fmt: skip
+KINDS: Final = (None, "general_query", "group_query", "source_query", "report", "done", "report2")
+GROUPS: Final = np.dtype(
+    [
+        ("address", "u1", 16),
+        ("state", "u1"),
+        ("last_reporter", "?"),
+        ("deadline_ms", "i8"),
+        ("references", "u4"),
+    ]
+)
+_MOST_INTERFACES: Final = 1 << 16
+_LONGEST_FRAME: Final = 90
+
+
+class Engine:
+    """A listener for any number of interfaces, which are strangers to each other.
+
+    One thread at a time. seed: any int (taken modulo 2**64) for the random delays; None takes one from the system.
+
+    Time is the caller's: now_ms, whole milliseconds from any origin, never less than before (ClockWentBackwards). A call
+    first fires the timers that were due strictly before its now_ms.
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        seed = secrets.randbits(64) if seed is None else operator.index(seed) % 2**64
+        self._members = Memberships(seed)
+        self._now_ms: int | None = None
+        self._records = np.zeros(0, _native.INTERFACE)
+        self._templates = np.zeros(0, _native.TEMPLATE)
+        self._owners: list[Interface] = []  # of each template
+        self._scratch_size = -1
+        self._reserve_scratch(0)
+
+    # Interfaces
+
+    def add_interface(self, name: str, *, mac: str | bytes, link_local: Address | None = None, **settings: Any) -> int:
+        """Add an interface; its index.
+
+        mac: six octets, of the frames it sends. link_local: its own address; None: none is usable yet. Further by name:
+        mtu (1500), kind ("ethernet" or "loopback"), mld_version (1), profile ("strict" or "rfc2710"), vlan (None, or the
+        VLAN identifier that its frames carry), unsolicited_report_interval_ms (10,000), unsolicited_report_repeats (1),
+        done_always (False), report_rate (Reports a second; "auto" is max(100,000, groups / 5); None is no limit),
+        max_groups (4,000,000). Raises ValueError or TypeError, which name what is wrong.
+        """
+        indices = self._members.interfaces
+        index = next(i for i in range(len(indices) + 1) if i not in indices)
+        if index >= _MOST_INTERFACES:
+            raise ValueError(f"an engine has at most {_MOST_INTERFACES} interfaces")
+        if any(interface.name == name for interface in indices.values()):
+            raise ValueError(f"there is an interface {name} already")
+        interface = Interface.create(index, name, mac=mac, link_local=link_local, **settings)
+        if index >= len(self._records):
+            grown = np.zeros(max(8, 2 * len(self._records)), _native.INTERFACE)
+            grown[: len(self._records)] = self._records
+            self._records = grown
+            self._pinned_records = pin("fastmld_interface[]", grown)
+        indices[index] = interface
+        record = self._records[index : index + 1]
+        record[:] = np.zeros(1, _native.INTERFACE)
+        record["mac"] = np.frombuffer(interface.mac, np.uint8)
+        record["delay_ms"] = -1
+        record["present"] = 1
+        self._show(interface)
+        self._new_template(interface)
+        return index
+
+    def remove_interface(self, interface: int, now_ms: int) -> None:
+        """Remove an interface and its memberships. Nothing is sent: set it down first to have Dones sent."""
+        gone = self._interface(interface)
+        self._enter(now_ms)
+        self._members.forget(gone)
+        del self._members.interfaces[interface]
+        self._records["present"][interface] = 0
+
+    def set_up(self, interface: int, up: bool, now_ms: int) -> None:
+        """The administrative state. Down: Dones, and silence; up: everything is reported again (rule N16)."""
+        self._change(interface, now_ms, done=True, up=bool(up))
+
+    def set_carrier(self, interface: int, carrier: bool, now_ms: int) -> None:
+        """Whether the link carries frames. Lost: as down, but without Dones (rule N16)."""
+        self._change(interface, now_ms, done=False, carrier=bool(carrier))
+
+    def set_mtu(self, interface: int, mtu: int, now_ms: int) -> None:
+        """The link's MTU, in octets. Under 1280 IPv6 cannot run on it (RFC 8200 section 5): as carrier lost."""
+        if operator.index(mtu) < 0:
+            raise ValueError(f"{mtu} is not an MTU")
+        self._change(interface, now_ms, done=False, mtu=operator.index(mtu))
+
+    def set_link_local(self, interface: int, address: Address | None, now_ms: int) -> None:
+        """The interface's own link-local address; None: none is usable.
+
+        When one becomes usable that is another than the latest, or after something was reported from ::, everything is
+        reported again (rule N15). Raises InvalidAddress.
+        """
+        changed = self._interface(interface)
+        octets = link_local_octets(address)
+        self._enter(now_ms)
+        if octets == changed.link_local:
+            return
+        changed.link_local = octets
+        self._show(changed)
+        self._new_template(changed)
+        if octets is None:
+            return
+        again = octets != changed.latest_link_local or changed.reported_unspecified
+        changed.latest_link_local = octets
+        changed.reported_unspecified = False
+        if again and changed.talks:
+            self._members.report_again(changed, now_ms)
+
+    # Memberships
+
+    def join(self, interface: int, groups: Addresses, now_ms: int, delay_ms: int = 0) -> None:
+        """Listen to one multicast address, or to (N, 16) uint8 of them; an address twice in it counts twice.
+
+        Only the first reference speaks: a Report, and its repeat within the Unsolicited Report Interval (RFC 2710 section
+        4). delay_ms holds them back. Raises InvalidAddress, GroupTableFull, MemoryError: then nothing changed.
+        """
+        joined = self._interface(interface)
+        octets = group_octets(groups)
+        if operator.index(delay_ms) < 0:
+            raise ValueError(f"delay_ms is not negative, but {delay_ms} is")
+        table = self._members.table
+        if table.count(interface) + len(octets) > joined.settings.max_groups:
+            missing = octets[table.find(interface, octets) == NO_ROW]
+            if table.count(interface) + len(np.unique(missing, axis=0)) > joined.settings.max_groups:
+                raise GroupTableFull(f"{joined.name} listens to at most {joined.settings.max_groups} addresses")
+        table.reserve(len(octets))
+        self._enter(now_ms)
+        self._members.join(joined, octets, operator.index(delay_ms), now_ms)
+
+    def leave(self, interface: int, groups: Addresses, now_ms: int) -> None:
+        """Take back one reference for one address, or for each of (N, 16) uint8. The last one sends Done (rule N11).
+
+        Raises InvalidAddress, or NotListening, which names the first address that was not joined so often: then
+        nothing changed.
+        """
+        left = self._interface(interface)
+        octets = group_octets(groups)
+        table = self._members.table
+        rows = table.find(interface, octets)
+        leaving = self._check_references(rows, octets)
+        self._enter(now_ms)
+        np.subtract.at(table.references, rows, 1)
+        if len(leaving):
+            self._members.leave(left, leaving, now_ms)
+
+    def _check_references(self, rows: Rows, octets: npt.NDArray[np.uint8]) -> Rows:
+        """The rows whose last reference goes, in the order in which it does. Raises NotListening."""
+        references = self._members.table.references
+        taken = np.zeros(len(rows), np.int64)  # how many references the addresses up to here take from this row
+        order = np.argsort(rows, kind="stable")
+        same = rows[order]
+        starts = np.flatnonzero(np.append(True, same[1:] != same[:-1])) if len(rows) else np.empty(0, np.int64)
+        counts = np.diff(np.append(starts, len(rows)))
+        taken[order] = np.arange(1, len(rows) + 1) - np.repeat(starts, counts)
+        held = np.where(rows == NO_ROW, 0, references[np.where(rows == NO_ROW, 0, rows)])
+        wrong = np.flatnonzero(taken > held)
+        if len(wrong):
+            raise NotListening(f"{_native_address(octets[wrong[0]])} was not joined, or not so often")
+        return rows[taken == held]
+
+    # The way of a batch
+
+    def receive(
+        self, frames: FrameBatch, now_ms: int, kinds: npt.NDArray[np.uint8] | None = None
+    ) -> npt.NDArray[np.uint8]:
+        """Take in a batch of frames that arrived at now_ms; (N,) uint8 verdicts, names in VERDICTS.
+
+        kinds: (N,) uint8 to be filled with what each accepted frame is, names in KINDS. Never blocks, never sends.
+        Raises UnknownInterface: then nothing was taken in.
+        """
+        n = len(frames)
+        verdicts = np.empty(n, np.uint8)
+        if kinds is not None and (kinds.shape != (n,) or kinds.dtype != np.uint8 or not kinds.flags.c_contiguous):
+            raise ValueError(f"kinds is ({n},) uint8")
+        interfaces = frames._interfaces
+        if len(interfaces) not in (1, n):
+            raise ValueError(f"{n} frames but {len(interfaces)} interfaces")
+        self._enter(now_ms)
+        if not n:
+            return verdicts
+        self._reserve_scratch(n)
+        found = self._found
+        lib.fastmld_classify(
+            self._members.table.c, self._pinned_records, len(self._records),
+            pin("uint8_t[]", frames.buffer), pin("int64_t[]", frames.offsets), pin("uint32_t[]", frames.lengths),
+            pin("uint32_t[]", interfaces), int(len(interfaces) > 1), n,
+            pin("uint8_t[]", verdicts), _native.ffi.NULL if kinds is None else pin("uint8_t[]", kinds),
+            *self._pinned_scratch, found,
+        )  # fmt: skip
+        if found.bad_interface:
+            raise UnknownInterface(f"frame {found.bad_interface - 1} is of an interface that is not there")
+        if found.events:
+            generals = self._generals[: found.generals]
+            self._members.hear(
+                self._events, self._folds[: found.folds], self._answers[: found.answers],
+                generals, self._records[generals], now_ms,
+            )  # fmt: skip
+            _, folds, _, generals = self._pinned_scratch
+            lib.fastmld_settle(
+                self._members.table.c, self._pinned_records, folds, found.folds, generals, found.generals
+            )
+        return verdicts
+
+    def advance(self, now_ms: int) -> None:
+        """Fire the timers that are due at now_ms or before, and send what the budget held back, as far as it goes."""
+        self._enter(now_ms)
+        self._members.expire(now_ms, now_ms)
+        self._members.release_overdue(now_ms)
+
+    def transmit(self, limit: int = 65536) -> FrameBatch:
+        """What to send, in order: up to limit frames, which have left as far as the engine is concerned.
+
+        The batch's times_ms says when each was due to leave. Empty: nothing may leave now.
+        """
+        taken = self._members.outbox.take(limit)
+        n = sum(len(outgoing.rows) for outgoing in taken)
+        rows = np.empty(n, np.uint32)
+        templates = np.empty(n, np.uint32)
+        kinds = np.empty(n, np.uint8)
+        times_ms = np.empty(n, np.int64)
+        end = 0
+        for outgoing in taken:
+            part = slice(end, end := end + len(outgoing.rows))
+            rows[part], templates[part] = outgoing.rows, outgoing.templates
+            kinds[part], times_ms[part] = outgoing.kind, outgoing.times_ms
+        buffer = np.empty(_LONGEST_FRAME * n, np.uint8)
+        frames = FrameBatch(buffer, np.empty(n, np.int64), np.empty(n, np.uint32), np.empty(n, np.uint32), times_ms)
+        if not n:
+            return frames
+        octets = lib.fastmld_emit(
+            self._members.table.c, self._pinned_templates, pin("uint32_t[]", rows), pin("uint32_t[]", templates),
+            pin("uint8_t[]", kinds), n, pin("uint8_t[]", buffer), pin("int64_t[]", frames.offsets),
+            pin("uint32_t[]", frames.lengths), pin("uint32_t[]", frames._interfaces),
+        )  # fmt: skip
+        frames.buffer = buffer[:octets]
+        self._count_sent(templates, kinds)
+        return frames
+
+    def next_deadline_ms(self) -> int | None:
+        """When `advance` has something to do: a timer that runs, or a token for what waits. None: nothing is pending."""
+        return None if self._now_ms is None else self._members.next_ms(self._now_ms)
+
+    # What there is to see
+
+    def groups(self, interface: int) -> npt.NDArray[Any]:
+        """The memberships of an interface in join order: a structured array of GROUPS.
+
+        address (16,)u1, state u1 (names in STATES), last_reporter ?, deadline_ms i8 (NO_DEADLINE: no timer runs),
+        references u4.
+        """
+        self._interface(interface)
+        table = self._members.table
+        rows = table.rows_of(interface)
+        groups = np.empty(len(rows), GROUPS)
+        for column in ("address", "state", "deadline_ms", "references"):
+            groups[column] = getattr(table, column)[rows]
+        groups["last_reporter"] = table.flags[rows] & LAST_REPORTER != 0
+        return groups
+
+    def counters(self, interface: int) -> dict[str, int]:
+        """Flat name -> count since the interface was added: "frames", each verdict, each kind, "sent_report",
+        "sent_done", "sent_report2", and "deferred": Reports that had to wait for the budget."""
+        seen = self._interface(interface)
+        record = self._records[interface]
+        return {
+            "frames": int(record["verdicts"].sum()),
+            **dict(zip(VERDICTS, record["verdicts"].tolist(), strict=True)),
+            **{kind: count for kind, count in zip(KINDS, record["kinds"].tolist(), strict=True) if kind},
+            "sent_report": seen.sent_report,
+            "sent_done": seen.sent_done,
+            "sent_report2": 0,
+            "deferred": seen.deferred,
+        }
+
+    # What these are made of
+
+    def _interface(self, index: int) -> Interface:
+        try:
+            return self._members.interfaces[operator.index(index)]
+        except KeyError:
+            raise UnknownInterface(f"there is no interface {index}") from None
+
+    def _enter(self, now_ms: int) -> None:
+        now_ms = operator.index(now_ms)
+        if self._now_ms is not None:
+            if now_ms < self._now_ms:
+                raise ClockWentBackwards(f"now_ms is {now_ms}, but {self._now_ms} has been")
+            if now_ms > self._now_ms:
+                self._members.expire(now_ms - 1, now_ms)
+        self._now_ms = now_ms
+
+    def _change(self, interface: int, now_ms: int, *, done: bool, **changes: Any) -> None:
+        changed = self._interface(interface)
+        self._enter(now_ms)
+        talked = changed.talks
+        if talked and done and not changes["up"]:
+            self._members.fall_silent(changed, now_ms, done=True)
+        for name, value in changes.items():
+            setattr(changed, name, value)
+        self._show(changed)
+        if talked and not changed.talks and not done:
+            self._members.fall_silent(changed, now_ms, done=False)
+        elif changed.talks and not talked:
+            self._members.report_again(changed, now_ms)
+
+    def _show(self, interface: Interface) -> None:
+        """Tell C of an interface's address and rules."""
+        record = self._records[interface.index : interface.index + 1]
+        record["rules"] = interface.rules
+        record["link_local"] = np.frombuffer(interface.link_local or bytes(16), np.uint8)
+
+    def _new_template(self, interface: Interface) -> None:
+        """Frames from now on are made of this; those that wait keep what they were decided with."""
+        at = int(self._members.template_of[interface.index])
+        if self._members.outbox or at >= len(self._owners) or self._owners[at] is not interface:
+            at = len(self._owners)
+            self._owners.append(interface)
+        if at >= len(self._templates):
+            grown = np.zeros(max(8, 2 * at), _native.TEMPLATE)
+            grown[:at] = self._templates
+            self._templates = grown
+            self._pinned_templates = pin("fastmld_template[]", grown)
+        self._templates[at] = interface.template()
+        self._members.template_of[interface.index] = at
+
+    def _count_sent(self, templates: npt.NDArray[np.uint32], kinds: npt.NDArray[np.uint8]) -> None:
+        done = kinds == lib.FASTMLD_DONE
+        dones = np.bincount(templates[done], minlength=len(self._owners))
+        reports = np.bincount(templates[~done], minlength=len(self._owners))
+        for index in np.flatnonzero(dones + reports).tolist():
+            self._owners[index].sent_done += int(dones[index])
+            self._owners[index].sent_report += int(reports[index])
+
+    def _reserve_scratch(self, n: int) -> None:
+        if n <= self._scratch_size:
+            return
+        self._scratch_size = max(n, 4096)
+        self._events = np.empty(self._scratch_size, _native.EVENT)
+        self._folds = np.empty(self._scratch_size, _native.FOLD)
+        self._answers = np.empty(self._scratch_size, np.uint32)
+        self._generals = np.empty(self._scratch_size, np.uint32)
+        self._pinned_scratch = (
+            pin("fastmld_event[]", self._events), pin("fastmld_fold[]", self._folds),
+            pin("uint32_t[]", self._answers), pin("uint32_t[]", self._generals),
+        )  # fmt: skip
+        self._found = _native.ffi.new("fastmld_found *")
+
+
+def _native_address(octets: npt.NDArray[np.uint8]) -> str:
+    from ipaddress import IPv6Address
+
+    return str(IPv6Address(octets.tobytes()))

@@ -1,0 +1,170 @@
+"""The table of rows: a row is one listened (interface, address). Rows are in join order, always."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastmld import _native
+from fastmld._native import NO_ROW, lib, pin
+
+Rows = npt.NDArray[np.uint32]
+NO_DEADLINE = int(np.iinfo(np.int64).max)  # in the deadline_ms column: no timer runs
+NO_ROWS: Rows = np.empty(0, np.uint32)
+
+# Bits of the flags column.
+LAST_REPORTER = 1  # RFC 2710 section 5's flag
+REPORTED = 2  # some Report said that we listen, and no Done took it back
+SILENT = 4  # no message is ever sent for this address
+LISTED_IDLE = 8  # in the pile of rows that became idle
+LISTED_OVERDUE = 16  # in the queue of rows that owe a Report
+
+
+class GroupTable:
+    """Columns over rows, and the keyed index from (interface, address) to row.
+
+    address (16,)u1, deadline_ms i8, interface u2, state u1, flags u1: views of the records that C shares.
+    references u4, repeats u1: Python's own. Rows of addresses that were left stay as gaps until `compact`.
+    """
+
+    def __init__(self) -> None:
+        self.used = 0
+        self.live = 0
+        self._rows_of: dict[int, _Column] = {}
+        self.c = _native.ffi.new("fastmld_table *")
+        for i in range(7):
+            self.c.key[i] = secrets.randbits(64) | 1
+        self._records = np.zeros(0, _native.ROW)
+        self.references = np.zeros(0, np.uint32)
+        self.repeats = np.zeros(0, np.uint8)
+        self._grow(64)
+        self._reindex(64)
+
+    def _grow(self, capacity: int) -> None:
+        records = np.zeros(capacity, _native.ROW)
+        references = np.zeros(capacity, np.uint32)
+        repeats = np.zeros(capacity, np.uint8)
+        records[: self.used] = self._records[: self.used]
+        references[: self.used] = self.references[: self.used]
+        repeats[: self.used] = self.repeats[: self.used]
+        self._adopt(records, references, repeats)
+
+    def _adopt(self, records: Any, references: npt.NDArray[np.uint32], repeats: npt.NDArray[np.uint8]) -> None:
+        self._records, self.references, self.repeats = records, references, repeats
+        self._pinned_rows = pin("fastmld_row[]", records)
+        self.c.rows = self._pinned_rows
+        self.address = records["address"]
+        self.deadline_ms = records["deadline_ms"]
+        self.fold = records["fold"]
+        self.interface = records["interface"]
+        self.state = records["state"]
+        self.flags = records["flags"]
+
+    def _reindex(self, rows: int) -> None:
+        """An index of at most half load for so many rows, with what is listened to in it."""
+        self._slots = np.zeros(1 << max(6, (2 * rows - 1).bit_length()), np.uint64)
+        self._pinned_slots = pin("uint64_t[]", self._slots)
+        self.c.slots = self._pinned_slots
+        self.c.slots_log2 = len(self._slots).bit_length() - 1
+        listened = np.flatnonzero(self.references[: self.used]).astype(np.uint32)
+        lib.fastmld_index(self.c, pin("uint32_t[]", listened), len(listened))
+
+    def reserve(self, n: int) -> None:
+        """Room for n more rows, so that nothing after this can fail."""
+        if self.used + n > len(self._records):
+            self._grow(max(self.used + n, len(self._records) + len(self._records) // 2))
+        if 2 * (self.live + n) > len(self._slots):
+            self._reindex(self.live + n)
+
+    def find(self, interface: int, addresses: npt.NDArray[np.uint8]) -> Rows:
+        """(N,) rows of (N, 16) addresses; NO_ROW where an address is not listened to."""
+        rows = np.empty(len(addresses), np.uint32)
+        lib.fastmld_find(self.c, interface, pin("uint8_t[]", addresses), len(addresses), pin("uint32_t[]", rows))
+        return rows
+
+    def join(self, interface: int, addresses: npt.NDArray[np.uint8]) -> Rows:
+        """Count one reference for each of (N, 16) addresses; the rows that are new, in order."""
+        self.reserve(len(addresses))
+        rows = np.empty(len(addresses), np.uint32)
+        added = lib.fastmld_insert(
+            self.c, interface, pin("uint8_t[]", addresses), len(addresses), self.used, pin("uint32_t[]", rows)
+        )
+        new = np.arange(self.used, self.used + added, dtype=np.uint32)
+        self.used += added
+        self.live += added
+        self._rows_of.setdefault(interface, _Column()).extend(new)
+        new_records = slice(self.used - added, self.used)
+        self.deadline_ms[new_records] = NO_DEADLINE
+        np.add.at(self.references, rows, 1)
+        return new
+
+    def release(self, interface: int, rows: Rows) -> None:
+        """Rows of one interface that are listened to no longer. Their addresses stay readable until `compact`."""
+        lib.fastmld_remove(self.c, pin("uint32_t[]", rows), len(rows))
+        self.references[rows] = 0
+        self.live -= len(rows)
+        self._rows_of[interface].gaps += len(rows)
+
+    def rows_of(self, interface: int) -> Rows:
+        """The rows of one interface, in join order."""
+        column = self._rows_of.get(interface)
+        if column is None:
+            return NO_ROWS
+        if column.gaps:
+            rows = column.view()
+            column.replace(rows[self.references[rows] != 0])
+        return column.view()
+
+    def count(self, interface: int) -> int:
+        """How many addresses one interface listens to."""
+        column = self._rows_of.get(interface)
+        return 0 if column is None else len(column.view()) - column.gaps
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether gaps are worth closing: they outnumber the rows."""
+        return self.used > 2 * self.live + 1024
+
+    def compact(self) -> npt.NDArray[np.uint32]:
+        """Close the gaps, keeping the order. (used,) uint32: the new row of each old one, NO_ROW for a gap."""
+        listened = np.flatnonzero(self.references[: self.used])
+        moved = np.full(self.used, NO_ROW, np.uint32)
+        moved[listened] = np.arange(len(listened), dtype=np.uint32)
+        for interface, column in list(self._rows_of.items()):
+            rows = moved[column.view()]
+            rows = rows[rows != NO_ROW]
+            if len(rows):
+                column.replace(rows)
+            else:
+                del self._rows_of[interface]
+        self.used = len(listened)
+        self._adopt(self._records[listened], self.references[listened], self.repeats[listened])
+        self._reindex(self.used)
+        return moved
+
+
+class _Column:
+    """Rows that are appended to: capacity ahead of length."""
+
+    def __init__(self) -> None:
+        self._rows = NO_ROWS
+        self._length = 0
+        self.gaps = 0  # rows among them that were released
+
+    def view(self) -> Rows:
+        return self._rows[: self._length]
+
+    def replace(self, rows: Rows) -> None:
+        self._rows, self._length, self.gaps = rows, len(rows), 0
+
+    def extend(self, rows: Rows) -> None:
+        end = self._length + len(rows)
+        if end > len(self._rows):
+            grown = np.empty(max(end, self._length + self._length // 2), np.uint32)
+            grown[: self._length] = self.view()
+            self._rows = grown
+        self._rows[self._length : end] = rows
+        self._length = end

@@ -1,0 +1,163 @@
+"""What an interface is: addresses, MTU, mode, settings, counters. Opaque to the engine beyond that: any port will do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from fastmld import constants
+from fastmld._native import TEMPLATE, lib
+from fastmld.addresses import Address, link_local_octets, mac_octets
+from fastmld.budget import Budget
+
+KINDS: Final = ("ethernet", "loopback")
+PROFILES: Final = ("strict", "rfc2710")
+LONGEST_INTERVAL_MS: Final = 3_600_000
+
+
+@dataclass(slots=True)
+class Settings:
+    """What can be set by name in add_interface, with its default."""
+
+    unsolicited_report_interval_ms: int = constants.UNSOLICITED_REPORT_INTERVAL_MS
+    unsolicited_report_repeats: int = constants.UNSOLICITED_REPORT_REPEATS
+    done_always: bool = False
+    report_rate: int | None | str = "auto"
+    max_groups: int = constants.DEFAULT_MAX_GROUPS
+
+    def __post_init__(self) -> None:
+        _whole("unsolicited_report_interval_ms", self.unsolicited_report_interval_ms, 1, LONGEST_INTERVAL_MS)
+        _whole("unsolicited_report_repeats", self.unsolicited_report_repeats, 0, 255)
+        _whole("max_groups", self.max_groups, 0, 0xFFFFFFFE)
+        if self.report_rate is not None and self.report_rate != "auto":
+            _whole("report_rate", self.report_rate, 1, 1_000_000_000)
+
+
+@dataclass(slots=True)
+class Interface:
+    """One interface of an engine."""
+
+    index: int
+    name: str
+    mac: bytes
+    link_local: bytes | None
+    mtu: int
+    kind: str
+    mld_version: int
+    profile: str
+    vlan: int | None
+    settings: Settings
+    up: bool = True
+    carrier: bool = True
+    latest_link_local: bytes | None = None  # the latest address that was usable
+    reported_unspecified: bool = False  # something was reported from :: since
+    sent_report: int = 0
+    sent_done: int = 0
+    deferred: int = 0
+    budget: Budget = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.budget = Budget(self._report_rate(0))
+        self.latest_link_local = self.link_local
+
+    @classmethod
+    def create(
+        cls,
+        index: int,
+        name: str,
+        *,
+        mac: str | bytes,
+        link_local: Address | None = None,
+        mtu: int = 1500,
+        kind: str = "ethernet",
+        mld_version: int = 1,
+        profile: str = "strict",
+        vlan: int | None = None,
+        **settings: Any,
+    ) -> Interface:
+        """Check what the caller says of an interface. Raises ValueError (InvalidAddress) or TypeError, which name it."""
+        if not isinstance(name, str) or not name:
+            raise ValueError("an interface has a name")
+        if kind not in KINDS:
+            raise ValueError(f"kind is one of {', '.join(KINDS)}, not {kind!r}")
+        if profile not in PROFILES:
+            raise ValueError(f"profile is one of {', '.join(PROFILES)}, not {profile!r}")
+        if mld_version != 1 or isinstance(mld_version, bool):
+            raise ValueError(f"mld_version is 1 in this release, not {mld_version!r}")
+        if vlan is not None:
+            _whole("vlan", vlan, 0, 4094)
+        return cls(
+            index,
+            name,
+            mac_octets(mac),
+            link_local_octets(link_local),
+            _whole("mtu", mtu, 0, 0xFFFFFFFF),
+            kind,
+            mld_version,
+            profile,
+            vlan,
+            Settings(**settings),
+        )
+
+    @property
+    def talks(self) -> bool:
+        """Whether messages can be sent: it is up, its link carries IPv6, and it is no loopback (rules N16, N17)."""
+        return self.up and self.carrier and self.mtu >= constants.MINIMUM_MTU and self.kind != "loopback"
+
+    @property
+    def rules(self) -> int:
+        """What the ladder goes by: bits of csrc/fastmld.h."""
+        rules = lib.FASTMLD_RULE_V1_ONLY
+        if self.profile == "strict":
+            rules |= lib.FASTMLD_RULE_STRICT
+        if self.link_local is not None:
+            rules |= lib.FASTMLD_RULE_LINK_LOCAL
+        if not self.talks:
+            rules |= lib.FASTMLD_RULE_DEAF
+        return int(rules)
+
+    def set_groups(self, groups: int) -> None:
+        """Say how many groups there are: the default budget follows them."""
+        rate = self._report_rate(groups)
+        if rate != self.budget.rate_per_s:
+            self.budget.rate_per_s = rate
+
+    def _report_rate(self, groups: int) -> int | None:
+        rate = self.settings.report_rate
+        return max(constants.DEFAULT_REPORT_RATE_PER_S, groups // 5) if isinstance(rate, str) else rate
+
+    def template(self) -> np.void:
+        """What its Reports have in common: all but the group, the destination, and their share of the checksum."""
+        tag = b"" if self.vlan is None else _be16(constants.ETHERTYPE_VLAN) + _be16(self.vlan)
+        source = constants.UNSPECIFIED if self.link_local is None else self.link_local
+        options = bytes((constants.NEXT_HEADER_ICMPV6, 0)) + constants.ROUTER_ALERT_MLD + constants.PADN_2
+        message = bytes((constants.TYPE_REPORT, 0)) + bytes(22)
+        pseudo_header = source + bytes(16) + len(message).to_bytes(4, "big") + bytes((0, 0, 0, constants.NEXT_HEADER_ICMPV6))
+        message = message[:2] + _be16(_ones_complement_sum(pseudo_header + message)) + message[4:]
+        frame = (
+            b"\x33\x33" + bytes(4) + self.mac + tag + _be16(constants.ETHERTYPE_IPV6)
+            + b"\x60\0\0\0" + _be16(len(options) + len(message)) + bytes((constants.NEXT_HEADER_HOP_BY_HOP, 1))
+            + source + bytes(16) + options + message
+        )  # fmt: skip
+        record = np.zeros((), TEMPLATE)
+        record["frame"][: len(frame)] = np.frombuffer(frame, np.uint8)
+        record["length"] = len(frame)
+        record["interface"] = self.index
+        return record[()]
+
+
+def _be16(value: int) -> bytes:
+    return value.to_bytes(2, "big")
+
+
+def _ones_complement_sum(octets: bytes) -> int:
+    total = sum(int.from_bytes(octets[i : i + 2], "big") for i in range(0, len(octets), 2))
+    return (total - 1) % 0xFFFF + 1 if total else 0
+
+
+def _whole(name: str, value: Any, least: int, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"{name} is a whole number from {least} to {most}, not {value!r}")
+    return value

@@ -1,0 +1,336 @@
+"""The only loop, and the only reader of the clock: it carries frames between links and an engine.
+
+A pass is: what the kernel says of the interfaces, what came in, timers, what goes out. Between passes the loop sleeps
+until a descriptor is ready or a deadline is near.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from fastmld.addresses import Address, Addresses
+from fastmld.batch import FrameBatch
+from fastmld.engine import Engine
+from fastmld.links import MAX_WAITING, Link, LinkRefused, NoSuchInterface
+
+if TYPE_CHECKING:
+    from fastmld.links.netlink import InterfaceState, Netlink
+
+# Frames sent in one pass: what arrives meanwhile must fit into a ring.
+_CHUNK: Final = 8192
+_LAST_WORDS_MS: Final = 5000
+
+
+def monotonic_ms() -> int:
+    """The clock."""
+    return time.monotonic_ns() // 1_000_000
+
+
+class Runtime:
+    """Runs one engine. One thread at a time, but for `stop` and `wake`, which any thread and signal handler may call.
+
+    clock: whole milliseconds that never go back. `engine` may be used directly too, on `now_ms()`, if `wake` follows.
+    """
+
+    def __init__(self, engine: Engine | None = None, *, clock: Callable[[], int] = monotonic_ms) -> None:
+        self.engine = Engine() if engine is None else engine
+        self.now_ms = clock
+        self.worst_lateness_ms = 0
+        self.ended: list[str] = []  # names of interfaces that were deleted
+        self._links: dict[int, Link] = {}
+        self._followed: dict[
+            int, tuple[int, bool]
+        ] = {}  # by the kernel's index: ours, and whether its address is
+        self._netlink: Netlink | None = None
+        self._more = False
+        self._stopping = False
+        self._epoll = select.epoll()
+        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._epoll.register(self._bell, select.EPOLLIN)
+
+    # Interfaces
+
+    @property
+    def interfaces(self) -> list[int]:
+        """The indices of the interfaces that have a link, in the order in which they came."""
+        return list(self._links)
+
+    def open(
+        self,
+        name: str,
+        *,
+        link_local: Address | None = None,
+        ring: dict[str, int] | None = None,
+        **settings: Any,
+    ) -> int:
+        """Take over an interface of this machine; its index in the engine.
+
+        MAC, MTU, link state and link-local address are the kernel's, and followed by rtnetlink. link_local: this address
+        instead of the kernel's. ring: geometry, see PacketRing. settings: of Engine.add_interface. Raises NoSuchInterface,
+        and LinkRefused where the environment refuses (CAP_NET_RAW, pyroute2); then nothing changed.
+        """
+        from fastmld.links.netlink import ETHERNET, LOOPBACK, Netlink
+        from fastmld.links.packet_ring import PacketRing
+
+        if self._netlink is None:
+            self._netlink = Netlink()
+            self._epoll.register(self._netlink.fileno(), select.EPOLLIN)
+        self._follow(self.now_ms())
+        state = self._netlink.find(name)
+        if state is None:
+            raise NoSuchInterface(f"there is no interface {name}")
+        if state.hardware not in (ETHERNET, LOOPBACK):
+            raise LinkRefused(f"{name} is no Ethernet interface")
+        link = PacketRing(name, **(ring or {}))
+        try:
+            interface = self.engine.add_interface(
+                name,
+                mac=state.mac,
+                link_local=state.link_local if link_local is None else link_local,
+                mtu=state.mtu,
+                kind="loopback" if state.hardware == LOOPBACK else "ethernet",
+                **settings,
+            )
+        except BaseException:
+            link.close()
+            raise
+        self.attach(interface, link)
+        self._followed[state.index] = interface, link_local is None
+        self.engine.set_carrier(interface, state.running, self.now_ms())
+        return interface
+
+    def attach(self, interface: int, link: Link) -> None:
+        """Give an interface of the engine its link."""
+        link.interface = interface
+        descriptor = link.fileno()
+        if descriptor is not None:
+            self._epoll.register(descriptor, select.EPOLLIN)
+        self._links[interface] = link
+
+    def counters(self, interface: int) -> dict[str, int]:
+        """The engine's and the link's counters of an interface in one, and worst_lateness_ms, which is of them all."""
+        return {
+            **self.engine.counters(interface),
+            **self._links[interface].counters(),
+            "worst_lateness_ms": self.worst_lateness_ms,
+        }
+
+    # Memberships
+
+    def join(self, interface: int, groups: Addresses, delay_ms: int = 0) -> None:
+        """Engine.join, now."""
+        self.engine.join(interface, groups, self.now_ms(), delay_ms)
+        self.wake()
+
+    def leave(self, interface: int, groups: Addresses) -> None:
+        """Engine.leave, now."""
+        self.engine.leave(interface, groups, self.now_ms())
+        self.wake()
+
+    # The loop
+
+    def run(
+        self,
+        duration_ms: int | None = None,
+        *,
+        every_ms: int = 1000,
+        report: Callable[[], object] | None = None,
+    ) -> None:
+        """Work until `stop`, or for duration_ms, or until the last interface is deleted; then leave all groups (Done).
+
+        report: called every every_ms.
+        """
+        for timeout_ms in self._passes(duration_ms, every_ms, report):
+            self._epoll.poll(None if timeout_ms is None else timeout_ms / 1000)
+
+    async def serve(
+        self,
+        duration_ms: int | None = None,
+        *,
+        every_ms: int = 1000,
+        report: Callable[[], object] | None = None,
+    ) -> None:
+        """As run, in an asyncio loop."""
+        loop, ready = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self._epoll.fileno(), ready.set)
+        try:
+            for timeout_ms in self._passes(duration_ms, every_ms, report):
+                ready.clear()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(ready.wait(), None if timeout_ms is None else timeout_ms / 1000)
+        finally:
+            loop.remove_reader(self._epoll.fileno())
+
+    def fileno(self) -> int:
+        """A descriptor that is readable when `work` has something to do: for a loop of the caller's own."""
+        return self._epoll.fileno()
+
+    def stop(self) -> None:
+        """Have run or serve leave all groups and end."""
+        self._stopping = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Have the loop look at the engine again."""
+        os.eventfd_write(self._bell, 1)
+
+    def work(self, now_ms: int) -> None:
+        """One pass, without waiting. now_ms: of the clock."""
+        with suppress(BlockingIOError):
+            os.eventfd_read(self._bell)
+        deadline_ms = self.engine.next_deadline_ms()
+        if deadline_ms is not None:
+            self.worst_lateness_ms = max(self.worst_lateness_ms, now_ms - deadline_ms)
+        self._follow(now_ms)
+        for link in self._links.values():
+            frames = link.receive(now_ms)
+            if frames is not None:
+                try:
+                    self.engine.receive(frames, now_ms)
+                finally:
+                    link.release()
+        self.engine.advance(now_ms)
+        self._send(now_ms)
+
+    def next_ms(self, now_ms: int) -> int | None:
+        """When `work` has something to do that no descriptor tells, after a pass at now_ms; None: never."""
+        if self._more:
+            return now_ms
+        times = [time_ms for link in self._links.values() if (time_ms := link.next_ms()) is not None]
+        deadline_ms = self.engine.next_deadline_ms()
+        if deadline_ms is not None:
+            # What is due and waits for a full link is no reason to spin.
+            times.append(deadline_ms if self._room() else max(deadline_ms, now_ms + 1))
+        return min(times, default=None)
+
+    def close(self) -> None:
+        """Let go of links and descriptors. Nothing is sent."""
+        for link in self._links.values():
+            link.close()
+        self._links.clear()
+        self._followed.clear()
+        if self._netlink is not None:
+            self._netlink.close()
+            self._netlink = None
+        if not self._epoll.closed:
+            self._epoll.close()
+            os.close(self._bell)
+
+    def __enter__(self) -> Runtime:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _passes(
+        self, duration_ms: int | None, every_ms: int, report: Callable[[], object] | None
+    ) -> Iterator[int | None]:
+        """Pass after pass; between them, the milliseconds to wait at most, None for ever."""
+        now_ms = self.now_ms()
+        end_ms = None if duration_ms is None else now_ms + duration_ms
+        report_ms = None if report is None else now_ms + every_ms
+        while not self._stopping and (end_ms is None or now_ms < end_ms):
+            self.work(now_ms)
+            if report is not None and report_ms is not None and now_ms >= report_ms:
+                report()
+                report_ms += every_ms * ((now_ms - report_ms) // every_ms + 1)
+            yield self._timeout_ms(now_ms, end_ms, report_ms)
+            now_ms = self.now_ms()
+
+        self._leave_all(now_ms)
+        end_ms = now_ms + _LAST_WORDS_MS
+        while now_ms < end_ms:
+            self.work(now_ms)
+            if not self._more and not any(link.waiting for link in self._links.values()):
+                return
+            yield self._timeout_ms(now_ms, end_ms)
+            now_ms = self.now_ms()
+
+    def _timeout_ms(self, now_ms: int, *others_ms: int | None) -> int | None:
+        times = [time_ms for time_ms in (self.next_ms(now_ms), *others_ms) if time_ms is not None]
+        return max(0, min(times) - self.now_ms()) if times else None
+
+    def _room(self) -> int:
+        """Frames that every link would take: the engine says only while it transmits which link a frame is for."""
+        return MAX_WAITING - max((link.waiting for link in self._links.values()), default=0)
+
+    def _send(self, now_ms: int) -> None:
+        for link in self._links.values():
+            link.flush(now_ms)
+        self._more = False
+        limit = min(_CHUNK, self._room())
+        if not limit:
+            return
+        frames = self.engine.transmit(limit)
+        self._more = len(frames) == limit
+        for interface, some in _by_interface(frames):
+            link = self._links.get(interface)
+            if link is not None:
+                link.send(some, now_ms)
+
+    def _leave_all(self, now_ms: int) -> None:
+        for interface in self._links:
+            groups = self.engine.groups(interface)
+            references = np.repeat(groups["address"], groups["references"], axis=0)
+            self.engine.leave(interface, np.ascontiguousarray(references), now_ms)
+
+    def _follow(self, now_ms: int) -> None:
+        if self._netlink is None:
+            return
+        for state in self._netlink.read():
+            if state.index in self._followed:
+                self._apply(state, now_ms)
+
+    def _apply(self, state: InterfaceState, now_ms: int) -> None:
+        interface, address_too = self._followed[state.index]
+        link = self._links[interface]
+        if state.gone:
+            self.ended.append(state.name)
+            del self._followed[state.index], self._links[interface]
+            link.close()
+            self.engine.remove_interface(interface, now_ms)
+            if not self._links:
+                self.stop()
+            return
+        if not state.running:
+            link.discard()
+        self.engine.set_mtu(interface, state.mtu, now_ms)
+        if address_too:
+            self.engine.set_link_local(interface, state.link_local, now_ms)
+        self.engine.set_carrier(interface, state.running, now_ms)
+
+
+def simulate(runtimes: Iterable[Runtime], start_ms: int, end_ms: int) -> None:
+    """Run several on one virtual time, from start_ms to end_ms, both included: engines on memory links."""
+    runtimes = list(runtimes)
+    now_ms: int | None = start_ms
+    while now_ms is not None and now_ms <= end_ms:
+        for runtime in runtimes:
+            runtime.work(now_ms)
+        times = [time_ms for each in runtimes if (time_ms := each.next_ms(now_ms)) is not None]
+        now_ms = max(now_ms, min(times)) if times else None
+
+
+def _by_interface(frames: FrameBatch) -> Iterator[tuple[int, FrameBatch]]:
+    """The frames of each interface, in order."""
+    if not len(frames):
+        return
+    interfaces = frames.interfaces
+    if (interfaces == interfaces[0]).all():
+        yield int(interfaces[0]), frames
+        return
+    for interface in np.unique(interfaces).tolist():
+        some = np.flatnonzero(interfaces == interface)
+        times_ms = None if frames.times_ms is None else frames.times_ms[some]
+        yield (
+            interface,
+            FrameBatch(frames.buffer, frames.offsets[some], frames.lengths[some], interfaces[some], times_ms),
+        )
