@@ -1,8 +1,11 @@
 """The only importer of the compiled module. Pins columns, and holds every dtype against the C header when imported."""
 
+from typing import Any
+
 import numpy as np
 
-from fastmld._fastmld import ffi, lib
+from fastmld._fastmld import ffi as ffi
+from fastmld._fastmld import lib as lib
 
 NO_ROW = 0xFFFFFFFF
 
@@ -47,7 +50,7 @@ FOLD = np.dtype(
 TEMPLATE = np.dtype([("frame", "u1", 96), ("length", "u4"), ("interface", "u4")])
 
 
-def check_layout(name, dtype):
+def check_layout(name: str, dtype: np.dtype[Any]) -> None:
     """Raise unless a dtype is laid out as the C struct of that name: sizes, offsets, and names in order."""
     fields = [(field, info.offset, ffi.sizeof(info.type)) for field, info in ffi.typeof(name).fields]
     columns = [(field, dtype.fields[field][1], dtype.fields[field][0].itemsize) for field in dtype.names]
@@ -65,6 +68,6 @@ for _name, _dtype in {
     check_layout(_name, _dtype)
 
 
-def pin(ctype, array):
+def pin(ctype: str, array: Any) -> Any:
     """A C pointer to the first element of a C-contiguous array; it keeps the array alive."""
     return ffi.from_buffer(ctype, array)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import secrets
+from ipaddress import IPv6Address
 from typing import Any, Final
 
 import numpy as np
@@ -34,6 +35,8 @@ GROUPS: Final = np.dtype(
 )
 _MOST_INTERFACES: Final = 1 << 16
 _LONGEST_FRAME: Final = 90
+_LONGEST_DELAY_MS: Final = 1 << 40
+_FARTHEST_TIME_MS: Final = 1 << 62
 
 
 class Engine:
@@ -41,8 +44,8 @@ class Engine:
 
     One thread at a time. seed: any int (taken modulo 2**64) for the random delays; None takes one from the system.
 
-    Time is the caller's: now_ms, whole milliseconds from any origin, never less than before (ClockWentBackwards). A call
-    first fires the timers that were due strictly before its now_ms.
+    Time is the caller's: now_ms, whole milliseconds from any origin, never less than before (ClockWentBackwards). A
+    call first fires the timers that were due strictly before its now_ms.
     """
 
     def __init__(self, seed: int | None = None) -> None:
@@ -60,8 +63,8 @@ class Engine:
     def add_interface(self, name: str, *, mac: str | bytes, link_local: Address | None = None, **settings: Any) -> int:
         """Add an interface; its index.
 
-        mac: six octets, of the frames it sends. link_local: its own address; None: none is usable yet. Further by name:
-        mtu (1500), kind ("ethernet" or "loopback"), mld_version (1), profile ("strict" or "rfc2710"), vlan (None, or the
+        mac: six octets, of the frames it sends. link_local: its own address; None: none is usable yet. Further by
+        name: mtu (1500), kind ("ethernet" or "loopback"), mld_version (1), profile ("strict" or "rfc2710"), vlan (None, or
         VLAN identifier that its frames carry), unsolicited_report_interval_ms (10,000), unsolicited_report_repeats (1),
         done_always (False), report_rate (Reports a second; "auto" is max(100,000, groups / 5); None is no limit),
         max_groups (4,000,000). Raises ValueError or TypeError, which name what is wrong.
@@ -137,13 +140,13 @@ class Engine:
     def join(self, interface: int, groups: Addresses, now_ms: int, delay_ms: int = 0) -> None:
         """Listen to one multicast address, or to (N, 16) uint8 of them; an address twice in it counts twice.
 
-        Only the first reference speaks: a Report, and its repeat within the Unsolicited Report Interval (RFC 2710 section
-        4). delay_ms holds them back. Raises InvalidAddress, GroupTableFull, MemoryError: then nothing changed.
+        Only the first reference speaks: a Report, and its repeat within the Unsolicited Report Interval (RFC 2710
+        section 4). delay_ms holds them back. Raises InvalidAddress, GroupTableFull, MemoryError: then nothing changed.
         """
         joined = self._interface(interface)
         octets = group_octets(groups)
-        if operator.index(delay_ms) < 0:
-            raise ValueError(f"delay_ms is not negative, but {delay_ms} is")
+        if not 0 <= operator.index(delay_ms) <= _LONGEST_DELAY_MS:
+            raise ValueError(f"delay_ms is a whole number from 0 to {_LONGEST_DELAY_MS}, not {delay_ms}")
         table = self._members.table
         if table.count(interface) + len(octets) > joined.settings.max_groups:
             missing = octets[table.find(interface, octets) == NO_ROW]
@@ -181,8 +184,9 @@ class Engine:
         held = np.where(rows == NO_ROW, 0, references[np.where(rows == NO_ROW, 0, rows)])
         wrong = np.flatnonzero(taken > held)
         if len(wrong):
-            raise NotListening(f"{_native_address(octets[wrong[0]])} was not joined, or not so often")
-        return rows[taken == held]
+            raise NotListening(f"{IPv6Address(octets[wrong[0]].tobytes())} was not joined, or not so often")
+        leaving: Rows = rows[taken == held]
+        return leaving
 
     # The way of a batch
 
@@ -263,7 +267,7 @@ class Engine:
         return frames
 
     def next_deadline_ms(self) -> int | None:
-        """When `advance` has something to do: a timer that runs, or a token for what waits. None: nothing is pending."""
+        """When `advance` has something to do: a timer ends, or a token lets something out. None: nothing is pending."""
         return None if self._now_ms is None else self._members.next_ms(self._now_ms)
 
     # What there is to see
@@ -285,7 +289,8 @@ class Engine:
 
     def counters(self, interface: int) -> dict[str, int]:
         """Flat name -> count since the interface was added: "frames", each verdict, each kind, "sent_report",
-        "sent_done", "sent_report2", and "deferred": Reports that had to wait for the budget."""
+        "sent_done", "sent_report2", and "deferred": Reports that had to wait for the budget.
+        """
         seen = self._interface(interface)
         record = self._records[interface]
         return {
@@ -308,6 +313,8 @@ class Engine:
 
     def _enter(self, now_ms: int) -> None:
         now_ms = operator.index(now_ms)
+        if abs(now_ms) > _FARTHEST_TIME_MS:
+            raise ValueError(f"now_ms is a whole number of 62 bits, not {now_ms}")
         if self._now_ms is not None:
             if now_ms < self._now_ms:
                 raise ClockWentBackwards(f"now_ms is {now_ms}, but {self._now_ms} has been")
@@ -370,9 +377,3 @@ class Engine:
             pin("uint32_t[]", self._answers), pin("uint32_t[]", self._generals),
         )  # fmt: skip
         self._found = _native.ffi.new("fastmld_found *")
-
-
-def _native_address(octets: npt.NDArray[np.uint8]) -> str:
-    from ipaddress import IPv6Address
-
-    return str(IPv6Address(octets.tobytes()))

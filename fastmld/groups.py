@@ -56,12 +56,12 @@ class GroupTable:
         self._records, self.references, self.repeats = records, references, repeats
         self._pinned_rows = pin("fastmld_row[]", records)
         self.c.rows = self._pinned_rows
-        self.address = records["address"]
-        self.deadline_ms = records["deadline_ms"]
-        self.fold = records["fold"]
-        self.interface = records["interface"]
-        self.state = records["state"]
-        self.flags = records["flags"]
+        self.address: npt.NDArray[np.uint8] = records["address"]
+        self.deadline_ms: npt.NDArray[np.int64] = records["deadline_ms"]
+        self.fold: npt.NDArray[np.uint32] = records["fold"]
+        self.interface: npt.NDArray[np.uint16] = records["interface"]
+        self.state: npt.NDArray[np.uint8] = records["state"]
+        self.flags: npt.NDArray[np.uint8] = records["flags"]
 
     def _reindex(self, rows: int) -> None:
         """An index of at most half load for so many rows, with what is listened to in it."""

@@ -1,4 +1,4 @@
-"""What an interface is: addresses, MTU, mode, settings, counters. Opaque to the engine beyond that: any port will do."""
+"""What an interface is: addresses, MTU, mode, settings, counters. Beyond that it is opaque: any port will do."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from fastmld import constants
 from fastmld._native import TEMPLATE, lib
@@ -14,7 +15,7 @@ from fastmld.budget import Budget
 
 KINDS: Final = ("ethernet", "loopback")
 PROFILES: Final = ("strict", "rfc2710")
-LONGEST_INTERVAL_MS: Final = 3_600_000
+LONGEST_INTERVAL_MS: Final = 1 << 24
 
 
 @dataclass(slots=True)
@@ -24,7 +25,7 @@ class Settings:
     unsolicited_report_interval_ms: int = constants.UNSOLICITED_REPORT_INTERVAL_MS
     unsolicited_report_repeats: int = constants.UNSOLICITED_REPORT_REPEATS
     done_always: bool = False
-    report_rate: int | None | str = "auto"
+    report_rate: int | str | None = "auto"
     max_groups: int = constants.DEFAULT_MAX_GROUPS
 
     def __post_init__(self) -> None:
@@ -77,7 +78,7 @@ class Interface:
         vlan: int | None = None,
         **settings: Any,
     ) -> Interface:
-        """Check what the caller says of an interface. Raises ValueError (InvalidAddress) or TypeError, which name it."""
+        """Check what the caller says. Raises ValueError (InvalidAddress) or TypeError, which name it."""
         if not isinstance(name, str) or not name:
             raise ValueError("an interface has a name")
         if kind not in KINDS:
@@ -128,13 +129,15 @@ class Interface:
         rate = self.settings.report_rate
         return max(constants.DEFAULT_REPORT_RATE_PER_S, groups // 5) if isinstance(rate, str) else rate
 
-    def template(self) -> np.void:
+    def template(self) -> npt.NDArray[np.void]:
         """What its Reports have in common: all but the group, the destination, and their share of the checksum."""
         tag = b"" if self.vlan is None else _be16(constants.ETHERTYPE_VLAN) + _be16(self.vlan)
         source = constants.UNSPECIFIED if self.link_local is None else self.link_local
         options = bytes((constants.NEXT_HEADER_ICMPV6, 0)) + constants.ROUTER_ALERT_MLD + constants.PADN_2
         message = bytes((constants.TYPE_REPORT, 0)) + bytes(22)
-        pseudo_header = source + bytes(16) + len(message).to_bytes(4, "big") + bytes((0, 0, 0, constants.NEXT_HEADER_ICMPV6))
+        pseudo_header = (
+            source + bytes(16) + len(message).to_bytes(4, "big") + bytes((0, 0, 0, constants.NEXT_HEADER_ICMPV6))
+        )
         message = message[:2] + _be16(_ones_complement_sum(pseudo_header + message)) + message[4:]
         frame = (
             b"\x33\x33" + bytes(4) + self.mac + tag + _be16(constants.ETHERTYPE_IPV6)
@@ -145,7 +148,7 @@ class Interface:
         record["frame"][: len(frame)] = np.frombuffer(frame, np.uint8)
         record["length"] = len(frame)
         record["interface"] = self.index
-        return record[()]
+        return record
 
 
 def _be16(value: int) -> bytes:

@@ -6,8 +6,8 @@ An address that is listened to is in one of three states; one that is not has no
     delaying_listener   a timer runs, and a Report is sent when it ends
     delayed_join        nothing has been said yet, and nothing will be for a while (rule N14): frames have no effect
 
-and a flag says whether we were the last to report it. The table says what each event does (RFC 2710 section 5; the rules
-N6 to N11). A Query is one of three events, by its Maximum Response Delay and the time that the row's timer has left.
+and a flag says whether we were the last to report it. The table says what each event does (RFC 2710 section 5;
+rules N6 to N11). A Query is one of three events, by its Maximum Response Delay and the time that a timer has left.
 """
 
 from __future__ import annotations
@@ -92,8 +92,8 @@ def hear(
 ) -> Heard:
     """Apply folded events to rows that are Idle or Delaying.
 
-    state (N,) uint8, deadline_ms (N,) int64, folds (N,) of csrc/fastmld.h's fastmld_fold: all that a batch says about each
-    row. The answers to Queries with delay 0 are not here: they depend on no state.
+    state (N,) uint8, deadline_ms (N,) int64, folds (N,) of csrc/fastmld.h's fastmld_fold: all that a batch says about
+    each row. The answers to Queries with delay 0 are not here: they depend on no state.
     """
     delaying = state == State.DELAYING
     runs = delaying & (folds["reset"] == 0)

@@ -1,8 +1,8 @@
 """The life of rows: they are joined, asked, answered for, left. Takes time and randomness from outside, sends nothing.
 
-Around RFC 2710's transitions (listener_v1.py) stands what makes their cost follow change: per interface an upper bound of
-the deadlines and a pile of rows that became idle (what a General Query can move), and a queue of rows that owe a Report for
-which the budget had no token.
+Around RFC 2710's transitions (listener_v1.py) stands what makes their cost follow change: per interface an upper bound
+of the deadlines and a pile of rows that became idle (what a General Query can move), and a queue of rows that owe a
+Report for which the budget had no token.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from fastmld.groups import (
     LISTED_IDLE,
     LISTED_OVERDUE,
     NO_DEADLINE,
-    NO_ROW,
     NO_ROWS,
     REPORTED,
     SILENT,
@@ -113,7 +112,13 @@ class Memberships:
     # Frames
 
     def hear(
-        self, events: Any, folds: Any, answers: npt.NDArray[np.uint32], generals: Any, queried: Any, now_ms: int
+        self,
+        events: Any,
+        folds: Any,
+        answers: npt.NDArray[np.uint32],
+        generals: Any,
+        queried: Any,
+        now_ms: int,
     ) -> None:
         """Apply what classify found in a batch.
 
@@ -231,7 +236,7 @@ class Memberships:
     # Time
 
     def expire(self, until_ms: int, now_ms: int) -> None:
-        """Fire the timers with deadlines of at most until_ms, each at its own millisecond. Tokens are those of now_ms."""
+        """Fire the timers that end by until_ms, each at its own millisecond. Tokens are those of now_ms."""
         table = self.table
         said: list[tuple[Rows, npt.NDArray[np.int64]]] = []
         while True:
@@ -241,7 +246,8 @@ class Memberships:
             if len(joins):
                 rows = np.concatenate((self._end_delay(joins), rows))
                 rows = rows[np.lexsort((rows, table.deadline_ms[rows]))]
-            said.append(self._fire(rows, table.deadline_ms[rows], now_ms))
+            fired, times = self._fire(rows, table.deadline_ms[rows], now_ms)
+            said.append((fired, np.asarray(times)))
         if not said:
             return
         rows, times_ms = said[0]
@@ -283,7 +289,8 @@ class Memberships:
     def _speaking(self, interface: Interface) -> Rows:
         """The rows of an interface that messages are sent for, now or when it talks again: no delayed joins."""
         rows = self.table.rows_of(interface.index)
-        return rows[(self.table.state[rows] != State.DELAYED_JOIN) & (self.table.flags[rows] & SILENT == 0)]
+        speaking: Rows = rows[(self.table.state[rows] != State.DELAYED_JOIN) & (self.table.flags[rows] & SILENT == 0)]
+        return speaking
 
     def _start(self, interface: Interface, rows: Rows, now_ms: int) -> None:
         """Start listening: a Report, and its repeats (rule N10). That is a timer which ends at once."""
@@ -295,7 +302,7 @@ class Memberships:
         return 0 if interface.link_local is None else interface.settings.unsolicited_report_repeats
 
     def _end_delay(self, rows: Rows) -> Rows:
-        """Delayed joins whose delay is over: those that now start listening. Where nothing can be said they are Idle."""
+        """Delayed joins whose delay is over: those that start listening. Where nothing can be said they are Idle."""
         table = self.table
         starting = []
         for index, members in by_interface(table, rows):
@@ -381,11 +388,9 @@ class Memberships:
     def _is_overdue(self, rows: Rows, now_ms: int) -> npt.NDArray[np.bool_]:
         if not self._overdue.interfaces():
             return np.zeros(len(rows), np.bool_)
-        return (self.table.flags[rows] & LISTED_OVERDUE != 0) & self._owes(rows, now_ms)
+        return np.asarray((self.table.flags[rows] & LISTED_OVERDUE != 0) & self._owes(rows, now_ms))
 
-    def _draw(
-        self, rows: Rows, now_ms: Times, delays_ms: int | npt.NDArray[np.int32]
-    ) -> npt.NDArray[np.int64]:
+    def _draw(self, rows: Rows, now_ms: Times, delays_ms: int | npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
         """(N,) deadlines: now_ms and a delay of 1 to delays_ms, drawn."""
         deadlines = np.empty(len(rows), np.int64)
         now = np.atleast_1d(np.asarray(now_ms, np.int64))
@@ -411,7 +416,7 @@ class Memberships:
             interface.reported_unspecified |= interface.link_local is None
         if len(owners) == 1:
             return int(self.template_of[owners[0][0]])
-        return self.template_of[self.table.interface[rows]]
+        return np.asarray(self.template_of[self.table.interface[rows]])
 
     def _say_done(self, interface: Interface, rows: Rows, now_ms: int) -> None:
         told = REPORTED if interface.settings.done_always else LAST_REPORTER
@@ -439,4 +444,3 @@ class Memberships:
         for index, members in by_interface(table, idle):
             if self.interfaces[index].talks:
                 self._idle.add(members)
-        assert NO_ROW not in overdue

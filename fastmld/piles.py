@@ -1,8 +1,9 @@
-"""Piles of rows by interface: an index of rows that are in some condition. The columns are the truth, a pile may be stale."""
+"""Piles of rows by interface: an index of rows in some condition. The columns are the truth, a pile may be stale."""
 
 from __future__ import annotations
 
 from collections import deque
+from itertools import pairwise
 
 import numpy as np
 
@@ -82,4 +83,4 @@ def by_interface(table: GroupTable, rows: Rows) -> list[tuple[int, Rows]]:
     order = np.argsort(interfaces, kind="stable")
     interfaces, rows = interfaces[order], rows[order]
     edges = [0, *(np.flatnonzero(interfaces[1:] != interfaces[:-1]) + 1).tolist(), len(rows)]
-    return [(int(interfaces[a]), rows[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
+    return [(int(interfaces[a]), rows[a:b]) for a, b in pairwise(edges)]

@@ -1,7 +1,7 @@
 """The only loop, and the only reader of the clock: it carries frames between links and an engine.
 
-A pass is: what the kernel says of the interfaces, what came in, timers, what goes out. Between passes the loop sleeps
-until a descriptor is ready or a deadline is near.
+A pass is: what the kernel says of the interfaces, what came in, timers, what goes out. Between passes the
+loop sleeps until a descriptor is ready or a deadline is there.
 """
 
 from __future__ import annotations
@@ -35,9 +35,10 @@ def monotonic_ms() -> int:
 
 
 class Runtime:
-    """Runs one engine. One thread at a time, but for `stop` and `wake`, which any thread and signal handler may call.
+    """Runs one engine. One thread at a time; `stop` and `wake` may be called from others, and on signals.
 
-    clock: whole milliseconds that never go back. `engine` may be used directly too, on `now_ms()`, if `wake` follows.
+    clock: whole milliseconds that never go back. Whoever uses the engine directly does so at `now_ms()`, and
+    calls `wake` afterwards.
     """
 
     def __init__(self, engine: Engine | None = None, *, clock: Callable[[], int] = monotonic_ms) -> None:
@@ -46,9 +47,7 @@ class Runtime:
         self.worst_lateness_ms = 0
         self.ended: list[str] = []  # names of interfaces that were deleted
         self._links: dict[int, Link] = {}
-        self._followed: dict[
-            int, tuple[int, bool]
-        ] = {}  # by the kernel's index: ours, and whether its address is
+        self._followed: dict[int, tuple[int, bool]] = {}  # by the kernel's index: ours, and whether its address is
         self._netlink: Netlink | None = None
         self._more = False
         self._stopping = False
@@ -73,9 +72,10 @@ class Runtime:
     ) -> int:
         """Take over an interface of this machine; its index in the engine.
 
-        MAC, MTU, link state and link-local address are the kernel's, and followed by rtnetlink. link_local: this address
-        instead of the kernel's. ring: geometry, see PacketRing. settings: of Engine.add_interface. Raises NoSuchInterface,
-        and LinkRefused where the environment refuses (CAP_NET_RAW, pyroute2); then nothing changed.
+        MTU, link state and link-local address are followed by rtnetlink. link_local: this one instead of the
+        kernel's. ring: geometry, see PacketRing. settings: of Engine.add_interface. Raises NoSuchInterface,
+        and LinkRefused where the environment refuses (CAP_NET_RAW, pyroute2), and what add_interface raises:
+        then nothing changed.
         """
         from fastmld.links.netlink import ETHERNET, LOOPBACK, Netlink
         from fastmld.links.packet_ring import PacketRing
@@ -115,8 +115,18 @@ class Runtime:
             self._epoll.register(descriptor, select.EPOLLIN)
         self._links[interface] = link
 
+    def _detach(self, interface: int) -> None:
+        link = self._links.pop(interface)
+        descriptor = link.fileno()
+        if descriptor is not None:
+            # Closing may not be enough: a ring that is still mapped keeps its socket.
+            self._epoll.unregister(descriptor)
+        link.close()
+
     def counters(self, interface: int) -> dict[str, int]:
-        """The engine's and the link's counters of an interface in one, and worst_lateness_ms, which is of them all."""
+        """The engine's and the link's counters of an interface in one; worst_lateness_ms is of all
+        interfaces.
+        """
         return {
             **self.engine.counters(interface),
             **self._links[interface].counters(),
@@ -144,7 +154,8 @@ class Runtime:
         every_ms: int = 1000,
         report: Callable[[], object] | None = None,
     ) -> None:
-        """Work until `stop`, or for duration_ms, or until the last interface is deleted; then leave all groups (Done).
+        """Work until `stop`, for duration_ms, or until the last interface is deleted; then leave all groups
+        (Done).
 
         report: called every every_ms.
         """
@@ -213,9 +224,8 @@ class Runtime:
 
     def close(self) -> None:
         """Let go of links and descriptors. Nothing is sent."""
-        for link in self._links.values():
-            link.close()
-        self._links.clear()
+        for interface in self.interfaces:
+            self._detach(interface)
         self._followed.clear()
         if self._netlink is not None:
             self._netlink.close()
@@ -259,7 +269,7 @@ class Runtime:
         return max(0, min(times) - self.now_ms()) if times else None
 
     def _room(self) -> int:
-        """Frames that every link would take: the engine says only while it transmits which link a frame is for."""
+        """Frames that every link has room for: whose they are is known only after transmit."""
         return MAX_WAITING - max((link.waiting for link in self._links.values()), default=0)
 
     def _send(self, now_ms: int) -> None:
@@ -272,9 +282,8 @@ class Runtime:
         frames = self.engine.transmit(limit)
         self._more = len(frames) == limit
         for interface, some in _by_interface(frames):
-            link = self._links.get(interface)
-            if link is not None:
-                link.send(some, now_ms)
+            if interface in self._links:
+                self._links[interface].send(some, now_ms)
 
     def _leave_all(self, now_ms: int) -> None:
         for interface in self._links:
@@ -294,8 +303,8 @@ class Runtime:
         link = self._links[interface]
         if state.gone:
             self.ended.append(state.name)
-            del self._followed[state.index], self._links[interface]
-            link.close()
+            del self._followed[state.index]
+            self._detach(interface)
             self.engine.remove_interface(interface, now_ms)
             if not self._links:
                 self.stop()

@@ -1,13 +1,14 @@
 """The wheel: which rows' deadlines are due, and when the next one is. Knows no protocol.
 
-The deadline column is the truth, the wheel an index of candidates: a row fires only if its deadline says so. Disarming a
-row is writing its deadline. Slots of SLOT_MS hold arrays of rows, one slot an interface; when a slot's turn comes it is
-split into milliseconds. A row has at most one live candidate; stale ones are swept before they outnumber the rows twice.
+The deadline column is the truth, the wheel an index of candidates: a row fires only if its deadline says so.
+Disarming a row is writing its deadline. Slots of SLOT_MS hold arrays of rows, one slot an interface; when a slot's
+turn comes it is split into milliseconds. Stale candidates are swept before they outnumber the rows twice.
 """
 
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -30,8 +31,9 @@ class Timers:
         """Forget all candidates: the rows were renumbered."""
         self._coarse = _Slots()
         self._fine = _Slots()
-        self._split: set[int] = set()  # coarse keys whose rows are in _fine
+        self._split: dict[int, set[int]] = {}  # coarse keys whose rows are in _fine, and their milliseconds there
         self._witness: tuple[int, int] | None = None  # the next deadline, and a row that has it
+        self._origin_ms = 0  # keys count from here: what is far from zero fits all the same
 
     def arm(self, rows: Rows) -> None:
         """Index rows by the deadlines that stand in their column."""
@@ -40,10 +42,12 @@ class Timers:
         if self._coarse.candidates + self._fine.candidates + len(rows) > 2 * self._table.live + 1024:
             self._sweep()
         self._witness = None
-        slots = self._table.deadline_ms[rows] >> SLOT_SHIFT
-        for key, members in _partition(slots, self._table.interface[rows], rows):
+        deadlines = self._table.deadline_ms[rows]
+        if not self._coarse and not self._fine:
+            self._origin_ms = int(deadlines.min()) & -SLOT_MS
+        for key, members in _partition((deadlines - self._origin_ms) >> SLOT_SHIFT, self._table.interface[rows], rows):
             if key in self._split:
-                self._arm_fine(members)
+                self._arm_fine(key, members)
             else:
                 self._coarse.put(key, members)
 
@@ -51,20 +55,22 @@ class Timers:
         """Take the rows with a deadline of at most until_ms, in the order (deadline, row)."""
         found = []
         self._witness = None
+        until = until_ms - self._origin_ms
         while (key := self._coarse.first()) is not None:
             slot = key >> _INTERFACE_BITS
-            if slot << SLOT_SHIFT > until_ms:
+            if slot << SLOT_SHIFT > until:
                 break
-            if (slot + 1) << SLOT_SHIFT > until_ms + 1:
+            if (slot + 1) << SLOT_SHIFT > until + 1:
                 self._open(key)
             else:
                 found.append(self._take_coarse(key))
-        while (key := self._fine.first()) is not None and key >> _INTERFACE_BITS <= until_ms:
+        while (key := self._fine.first()) is not None and key >> _INTERFACE_BITS <= until:
             found.append(self._take_fine(key))
         rows = np.concatenate(found) if found else NO_ROWS
         if not len(rows):
             return NO_ROWS
-        self._split = {key for key in self._split if (key >> _INTERFACE_BITS) >= until_ms >> SLOT_SHIFT}
+        for key in [key for key in self._split if key >> _INTERFACE_BITS < until >> SLOT_SHIFT]:
+            del self._split[key]
         rows = rows[np.lexsort((rows, self._table.deadline_ms[rows]))]
         return _distinct(rows)
 
@@ -82,7 +88,7 @@ class Timers:
                 continue
             if fine is None:
                 return None
-            ms = fine >> _INTERFACE_BITS
+            ms = self._origin_ms + (fine >> _INTERFACE_BITS)
             for rows in self._fine.peek(fine):
                 live = np.flatnonzero(deadlines[rows] == ms)
                 if len(live):
@@ -90,51 +96,59 @@ class Timers:
                     return ms
             self._fine.take(fine)
 
-    def take_later(self, interface: int, after_ms: int, until_ms: int) -> Rows:
-        """Take the rows of an interface with after_ms < deadline <= until_ms, each once, in no order.
+    def take_later(self, interface: int, after_ms: int, bound_ms: int) -> Rows:
+        """Take the rows of an interface with a deadline after after_ms, each once, in no order.
 
-        Costs the slots from after_ms to until_ms, so until_ms wants to be a close bound of the deadlines there are.
+        No deadline of the interface is after bound_ms, and the closer that is, the better: it costs the slots between.
         """
         found = []
         self._witness = None
-        for slot in range((after_ms + 1) >> SLOT_SHIFT, (until_ms >> SLOT_SHIFT) + 1):
+        after, bound = after_ms - self._origin_ms, bound_ms - self._origin_ms
+        for slot in range((after + 1) >> SLOT_SHIFT, (bound >> SLOT_SHIFT) + 1):
             key = slot << _INTERFACE_BITS | interface
-            begin, end = slot << SLOT_SHIFT, (slot + 1) << SLOT_SHIFT
-            whole = after_ms < begin and end <= until_ms + 1
+            whole = after < slot << SLOT_SHIFT
             if key in self._coarse:
                 if whole:
                     found.append(self._take_coarse(key))
                 else:
                     self._open(key)
             if key in self._split:
-                for ms in range(max(begin, after_ms + 1), min(end, until_ms + 1)):
-                    found.append(self._take_fine(ms << _INTERFACE_BITS | interface))
-                if whole:
-                    self._split.discard(key)
+                milliseconds = self._split.pop(key) if whole else self._split[key]
+                taken = [ms for ms in milliseconds if ms > after]
+                milliseconds.difference_update(taken)
+                found += [self._take_fine(ms << _INTERFACE_BITS | interface) for ms in taken]
         return _distinct(np.sort(np.concatenate(found))) if found else NO_ROWS
 
     def _take_coarse(self, key: int) -> Rows:
         rows = self._coarse.take(key)
-        return rows[self._table.deadline_ms[rows] >> SLOT_SHIFT == key >> _INTERFACE_BITS]
+        slots = (self._table.deadline_ms[rows] - self._origin_ms) >> SLOT_SHIFT
+        live: Rows = rows[slots == key >> _INTERFACE_BITS]
+        return live
 
     def _take_fine(self, key: int) -> Rows:
         rows = self._fine.take(key)
-        return rows[self._table.deadline_ms[rows] == key >> _INTERFACE_BITS] if len(rows) else rows
+        if not len(rows):
+            return rows
+        live: Rows = rows[self._table.deadline_ms[rows] == self._origin_ms + (key >> _INTERFACE_BITS)]
+        return live
 
     def _open(self, key: int) -> None:
         """Split one coarse slot into its milliseconds."""
         rows = self._take_coarse(key)
-        self._split.add(key)
-        self._arm_fine(rows)
+        self._split[key] = set()
+        self._arm_fine(key, rows)
 
-    def _arm_fine(self, rows: Rows) -> None:
-        for key, members in _partition(self._table.deadline_ms[rows], self._table.interface[rows], rows):
+    def _arm_fine(self, coarse: int, rows: Rows) -> None:
+        milliseconds = self._split[coarse]
+        times = self._table.deadline_ms[rows] - self._origin_ms
+        for key, members in _partition(times, self._table.interface[rows], rows):
             self._fine.put(key, members)
+            milliseconds.add(key >> _INTERFACE_BITS)
 
     def _sweep(self) -> None:
         """Drop what is stale. A row that was disarmed and armed again in the same slot has two candidates: keep one."""
-        kept = [self._take_coarse(key) for key in self._coarse.keys()]
-        kept += [self._take_fine(key) for key in self._fine.keys()]
+        kept = [self._take_coarse(key) for key in list(self._coarse)]
+        kept += [self._take_fine(key) for key in list(self._fine)]
         self.clear()
         if kept:
             self.arm(_distinct(np.sort(np.concatenate(kept))))
@@ -152,8 +166,11 @@ class _Slots:
     def __contains__(self, key: int) -> bool:
         return key in self._lists
 
-    def keys(self) -> list[int]:
-        return list(self._lists)
+    def __len__(self) -> int:
+        return len(self._lists)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._lists)
 
     def put(self, key: int, rows: Rows) -> None:
         self.candidates += len(rows)
@@ -183,9 +200,7 @@ class _Slots:
         return self._heap[0] if self._heap else None
 
 
-def _partition(
-    times: npt.NDArray[np.int64], interfaces: npt.NDArray[np.uint16], rows: Rows
-) -> list[tuple[int, Rows]]:
+def _partition(times: npt.NDArray[np.int64], interfaces: npt.NDArray[np.uint16], rows: Rows) -> list[tuple[int, Rows]]:
     """Rows by (time, interface), as (key, rows) pairs in no order. One sort, and for narrow keys that one is linear."""
     if len(rows) == 0:
         return []

@@ -30,8 +30,11 @@ def multicast_mac(destination: bytes) -> bytes:
 def checksum(source: bytes, destination: bytes, message: bytes) -> int:
     """What belongs into octets 2 and 3 of a message in which they are zero (RFC 4443 section 2.3)."""
     octets = source + destination + len(message).to_bytes(4, "big") + b"\0\0\0\x3a" + message
-    octets += bytes(len(octets) % 2)
-    return 0xFFFF - (sum(memoryview(octets)[::2]) * 256 + sum(memoryview(octets)[1::2]) - 1) % 0xFFFF - 1
+    words = [int.from_bytes(octets[i : i + 2].ljust(2, b"\0"), "big") for i in range(0, len(octets), 2)]
+    total = sum(words)
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return total ^ 0xFFFF
 
 
 def options_header(options: bytes, length: int | None = None) -> bytes:

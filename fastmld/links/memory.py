@@ -1,4 +1,4 @@
-"""A wire that joins several engines in one process, on virtual time: every frame reaches every other tap, or is lost."""
+"""A wire that joins engines in one process, on virtual time: a frame reaches every other tap, or is lost."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from fastmld.batch import FrameBatch
 
 
 class Wire:
-    """A segment. seed: of what is lost and late; loss: 0 to 1, of each frame at each receiver; delay_ms: (least, most),
-    drawn anew for each frame at each receiver, so that frames may overtake each other."""
+    """A segment of any number of taps.
+
+    seed: of what is lost and late. loss: 0 to 1, of each frame at each receiver. delay_ms: (least, most),
+    drawn anew for each frame at each receiver, so that frames may overtake each other.
+    """
 
     def __init__(self, *, seed: int = 0, loss: float = 0.0, delay_ms: tuple[int, int] = (0, 0)) -> None:
         least, most = delay_ms

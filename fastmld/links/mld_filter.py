@@ -1,8 +1,9 @@
 """The filter in the kernel: a constant classic-BPF program that lets through what may be an MLD message.
 
-It looks for ICMPv6 of an MLD type behind the IPv6 header or a hop-by-hop header of 8 octets. Whatever hides that better
-(a longer header, a chain of them, fragments of ICMPv6) goes through to the ladder in C, which decides. One tag still in
-the frame, the inner of two, is looked behind. The kernel has taken the outer one out before.
+It looks for ICMPv6 of an MLD type behind the IPv6 header or a hop-by-hop header of 8 octets. Whatever hides
+that better (a longer header, a chain of them, fragments of ICMPv6) goes through to the ladder in C, which
+decides. One tag that is still in the frame, the inner of two, is looked behind: the kernel has taken the
+outer one out before.
 """
 
 from __future__ import annotations

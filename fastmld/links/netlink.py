@@ -1,6 +1,6 @@
-"""What the kernel says of its interfaces: addresses, MTU, link state, by rtnetlink. Needs pyroute2 (extra `live`).
+"""What rtnetlink says of interfaces: addresses, MTU, link state. Needs pyroute2 (extra `live`).
 
-pyroute2 reads the messages; the socket is our own, so that the runtime's loop can wait for it like for any other.
+pyroute2 reads the messages; the socket is our own, so that the loop can wait for it like for any other.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Netlink:
         return next((state for state in self.interfaces.values() if state.name == name), None)
 
     def read(self) -> Iterator[InterfaceState]:
-        """What happened since, in order: a copy of an interface's state after each message about it. Never blocks."""
+        """What happened since, in order: a copy of an interface's state after each message. Never blocks."""
         while True:
             try:
                 data = self._socket.recv(_READ_SIZE, socket.MSG_DONTWAIT)
@@ -105,7 +105,9 @@ class Netlink:
         yield from [_copy(state) for state in self.interfaces.values()]
 
     def _dump(self) -> None:
-        """Ask for all links, then all addresses. What happens meanwhile arrives among the answers, in its order."""
+        """Ask for all links, then all addresses. What happens meanwhile arrives among the answers, in
+        order.
+        """
         while True:
             self.interfaces = {}
             try:

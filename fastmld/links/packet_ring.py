@@ -1,7 +1,8 @@
 """An interface of this machine: a TPACKET_V3 ring in, sendmmsg out. Linux 4.20 or later, CAP_NET_RAW.
 
-The ring takes every frame of its interface that passes the filter, before the kernel's own stack sees it. The kernel
-fills blocks; a block is ours when it is full or has waited for retire_ms, and goes back to the kernel in `release`.
+The ring gets a copy of every frame that comes in and passes the filter, before the kernel's own stack sees
+it. The kernel fills blocks; a block is ours when it is full or has waited for retire_ms, and goes back in
+`release`.
 """
 
 from __future__ import annotations
@@ -41,8 +42,9 @@ _GRANT = (
 class PacketRing:
     """A Link over AF_PACKET.
 
-    name: of the interface. blocks, block_size (octets, a multiple of the page size), retire_ms: the ring's geometry. A
-    frame of 86 octets takes 168 of a block. Raises NoSuchInterface, and LinkRefused where the kernel refuses.
+    name: of the interface. blocks, block_size (octets, a multiple of the page size), retire_ms: the ring's
+    geometry. A frame of 86 octets takes 168 of a block. Raises NoSuchInterface, and LinkRefused where the
+    kernel refuses.
     """
 
     def __init__(
@@ -131,7 +133,7 @@ class PacketRing:
             *self._pinned_columns, walked,
         )  # fmt: skip
         if not walked.blocks:
-            # An error, the interface gone down say, keeps the descriptor ready until it is read; rtnetlink tells the rest.
+            # An error, that the interface went down say, keeps the descriptor ready until somebody reads it.
             self._ring.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             return None
         self._counters["other_vlan"] += walked.tagged
@@ -174,9 +176,9 @@ class PacketRing:
         self._retry_at_ms, self._retry_ms = None, 1
 
     def counters(self) -> dict[str, int]:
-        """ring_frames, ring_dropped (of those that passed the filter; what the ring could not hold may have been a
-        General Query), bad_blocks, other_vlan (tagged frames, left out); sent, send_blocked (times the socket took no
-        more), send_dropped (frames that the kernel would never take, or that waited when the link went down), waiting.
+        """Of what passed the filter: ring_frames, ring_dropped (a General Query may have been among them),
+        other_vlan (tagged, left out). Of what was to be sent: sent, send_blocked (times the socket took no
+        more), send_dropped (never taken, or waiting when the link went down), waiting (now). And bad_blocks.
         """
         self._count_ring()
         return {**self._counters, "waiting": self._waiting}

@@ -1,5 +1,6 @@
 """The ladder of validity, rung by rung, in plain Python: slow, literal, and written from the table alone."""
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 
 ALL_NODES = bytes.fromhex("ff020000000000000000000000000001")
@@ -19,7 +20,7 @@ class Link:
     link_local: bytes | None
     strict: bool = True
     v1_only: bool = True
-    listened: set[bytes] = field(default_factory=set)
+    listened: Container[bytes] = frozenset()
 
 
 @dataclass
@@ -188,10 +189,8 @@ def checksum(source: bytes, destination: bytes, message: bytes) -> int:
     """Zero when the checksum inside the message is right (RFC 4443 section 2.3)."""
     octets = source + destination + len(message).to_bytes(4, "big") + bytes([0, 0, 0, ICMPV6]) + message
     octets += bytes(len(octets) % 2)
-    total = sum(int.from_bytes(octets[i : i + 2], "big") for i in range(0, len(octets), 2))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return total ^ 0xFFFF
+    # 65536 is 1 modulo 65535, so the remainder is the ones' complement sum of the 16-bit words.
+    return -int.from_bytes(octets, "big") % 0xFFFF
 
 
 def destination_is_right(mac: bytes, destination: bytes, message: bytes, link: Link) -> bool:

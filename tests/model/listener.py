@@ -74,6 +74,7 @@ class Listener:
         self.interfaces: dict[int, Interface] = {}
         self.verdicts: list[str] = []
         self._rows = 0
+        self._nothing_before: int | None = None  # no timer is due before this
         self._pending: list[tuple[int, int, int, Sent]] = []
 
     def add_interface(self, interface: Interface) -> None:
@@ -156,7 +157,7 @@ class Listener:
         self._expire_before(now_ms)
         interface = self.interfaces[index]
         link = ladder.Link(
-            interface.mac, interface.link_local, interface.strict, True, set(interface.memberships)
+            interface.mac, interface.link_local, interface.strict, v1_only=True, listened=interface.memberships
         )
         try:
             message = ladder.check(frame, link)
@@ -170,7 +171,7 @@ class Listener:
         if message.kind == "general_query":
             asked = list(interface.memberships.values())
         else:
-            asked = [m for m in interface.memberships.values() if m.address == message.group]
+            asked = [interface.memberships[message.group]] if message.group in interface.memberships else []
         for member in asked:
             if member.state == NOT_YET or not interface.speaks_of(member.address):
                 continue
@@ -208,6 +209,9 @@ class Listener:
         ]
 
     def _expire_before(self, now_ms: int) -> None:
+        if self._nothing_before is not None and now_ms <= self._nothing_before:
+            return
+        self._nothing_before = now_ms
         due = [
             (member.deadline_ms, member.row, interface, member)
             for interface, member in self._delaying()

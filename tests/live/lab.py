@@ -1,0 +1,218 @@
+"""Network namespaces for the tests: a process that holds each, commands run in it, packet sockets lent from it.
+
+Works as root and as an ordinary user, wherever user namespaces are allowed. A namespace lives as long as its holder,
+and the holder as long as its standard input: nothing outlives the tests, however they end.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import select
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+ETH_P_ALL = 3
+
+
+class Refused(Exception):
+    """This machine lets nobody make namespaces; says why."""
+
+
+class Namespace:
+    """One network namespace. `owner`: one whose user namespace it shares, so that veth can join the two."""
+
+    def __init__(self, owner: Namespace | None = None) -> None:
+        unshare = ["unshare", "-Urn"] if owner is None else [*owner.enter, "unshare", "-n"]
+        try:
+            self._holder = subprocess.Popen(
+                [*unshare, "sh", "-c", "echo $$; exec cat"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        except FileNotFoundError as error:
+            raise Refused(f"{error.filename} is not installed") from None
+        said = self._holder.stdout.readline().strip()
+        if not said:
+            reason = self._holder.stderr.read().strip()
+            self.close()
+            raise Refused(reason or "unshare failed")
+        self.pid = int(said)
+        self.enter = ["nsenter", "--preserve-credentials", "-U", "-n", "-t", said]
+        self._started: list[subprocess.Popen[str]] = []
+        self.run("ip", "link", "set", "lo", "up")
+
+    def run(self, *command: str, check: bool = True) -> str:
+        """Run a command in here; what it says."""
+        done = subprocess.run([*self.enter, *command], capture_output=True, text=True, timeout=60)
+        if check and done.returncode:
+            raise AssertionError(f"{' '.join(command)}: {done.stderr.strip()}")
+        return done.stdout
+
+    def ip(self, arguments: str, check: bool = True) -> str:
+        """Run ip(8)."""
+        return self.run("ip", *arguments.split(), check=check)
+
+    def sysctl(self, key: str, value: object) -> None:
+        """Set a value under net: of an interface as ipv6.conf.v0.accept_dad."""
+        path = "/proc/sys/net/" + key.replace(".", "/")
+        self.run("sh", "-c", f"echo {value} > {path}")
+
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        """Start a command in here, with pipes for its input and output; it ends with the namespace at the latest."""
+        process = subprocess.Popen(
+            [*self.enter, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self._started.append(process)
+        return process
+
+    def packet_socket(self, interface: str) -> socket.socket:
+        """A packet socket of this namespace, made there and lent to this process."""
+        here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        with here, there:
+            subprocess.run(
+                [*self.enter, sys.executable, str(HERE / "lend_socket.py"), interface, str(there.fileno())],
+                pass_fds=[there.fileno()],
+                check=True,
+                timeout=30,
+            )
+            _, (descriptor,), *_ = socket.recv_fds(here, 1, 1)
+        return socket.socket(fileno=descriptor)
+
+    def link_local(self, interface: str) -> str | None:
+        """The usable link-local address of an interface."""
+        for link in json.loads(self.ip(f"-j -6 addr show dev {interface} scope link")):
+            for address in link.get("addr_info", ()):
+                if not address.get("tentative") and not address.get("dadfailed"):
+                    return address["local"]
+        return None
+
+    def mac(self, interface: str) -> str:
+        """The MAC address of an interface."""
+        return json.loads(self.ip(f"-j link show dev {interface}"))[0]["address"]
+
+    def mdb(self, bridge: str) -> set[str]:
+        """The groups that a bridge's table lists for its ports."""
+        table = json.loads(self.run("bridge", "-j", "-d", "-s", "mdb", "show", "dev", bridge))
+        return {entry["grp"] for part in table for entry in part["mdb"]}
+
+    def close(self) -> None:
+        """End what was started here, then the namespace."""
+        for process in [*getattr(self, "_started", ()), self._holder]:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout, process.stderr):
+                with suppress(BrokenPipeError):
+                    pipe.close()
+
+
+class Lab:
+    """Namespaces that can be joined with veth pairs."""
+
+    def __init__(self) -> None:
+        self._namespaces: list[Namespace] = []
+
+    def namespace(self) -> Namespace:
+        """A new namespace. Raises Refused."""
+        namespace = Namespace(self._namespaces[0] if self._namespaces else None)
+        self._namespaces.append(namespace)
+        return namespace
+
+    def veth(self, left: Namespace, name: str, right: Namespace, peer: str) -> None:
+        """A cable: `name` in one namespace, `peer` in the other, both up, with link-local addresses usable at once."""
+        left.ip(f"link add {name} type veth peer name {peer} netns {right.pid}")
+        for namespace, interface in ((left, name), (right, peer)):
+            namespace.sysctl(f"ipv6.conf.{interface}.accept_dad", 0)
+        for namespace, interface in ((left, name), (right, peer)):
+            namespace.ip(f"link set {interface} up")
+
+    def close(self) -> None:
+        """Take everything down, the first namespace last: it owns the others."""
+        for namespace in reversed(self._namespaces):
+            namespace.close()
+
+    def __enter__(self) -> Lab:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Listener:
+    """`fastmld` at work in a namespace: its counters each 100 ms, and orders on its standard input."""
+
+    def __init__(self, namespace: Namespace, *arguments: str) -> None:
+        self.process = namespace.start(sys.executable, "-W", "error", str(HERE / "listen.py"), *arguments)
+        self.lines: list[dict[str, Any]] = []
+        self._partial = ""
+        self.wait_for(lambda line: line is not None)
+
+    def order(self, what: str) -> None:
+        """One line of orders: see listen.py."""
+        self.process.stdin.write(what + "\n")
+        self.process.stdin.flush()
+
+    def latest(self) -> dict[str, Any] | None:
+        """What it said last."""
+        while select.select([self.process.stdout], [], [], 0)[0]:
+            data = self.process.stdout.buffer.raw.read(65536).decode()
+            if not data:
+                raise AssertionError(f"the listener ended: {self.process.stderr.read()}")
+            *whole, self._partial = (self._partial + data).split("\n")
+            self.lines += [json.loads(line) for line in whole]
+        return self.lines[-1] if self.lines else None
+
+    def wait_for(self, condition: Callable[[Any], object], limit_s: float = 20) -> dict[str, Any]:
+        """Wait until what it says meets a condition."""
+        return wait_for(lambda: (line := self.latest()) is not None and condition(line) and line, limit_s)
+
+    def stop(self) -> dict[str, Any]:
+        """Have it leave its groups and end; what it said last."""
+        self.process.terminate()
+        said, errors = self.process.communicate(timeout=30)
+        assert self.process.returncode == 0, errors
+        assert errors == ""
+        return json.loads((self._partial + said).strip().split("\n")[-1])
+
+
+def wait_for(condition: Callable[[], Any], limit_s: float = 20) -> Any:
+    """Wait until a condition holds, and return what it gave. The limit only bounds a failure."""
+    end = time.monotonic() + limit_s
+    while not (met := condition()):
+        assert time.monotonic() < end, f"not met within {limit_s} s"
+        time.sleep(0.02)
+    return met
+
+
+def arriving(packets: socket.socket, seconds: float) -> Iterator[bytes]:
+    """Frames that come in on a packet socket, until so many seconds have passed."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        if not select.select([packets], [], [], left)[0]:
+            return
+        with suppress(OSError):
+            frame, (_, _, kind, *_) = packets.recvfrom(65536)
+            if kind != socket.PACKET_OUTGOING:
+                yield frame
+
+
+def groups_from(first: str, n: int) -> set[str]:
+    """n consecutive addresses."""
+    from ipaddress import IPv6Address
+
+    return {str(IPv6Address(first) + i) for i in range(n)}
+
+
+def expand(text: str) -> str:
+    """A group and a count as `fastmld run --join` takes them: ff05::1:0+100."""
+    assert re.fullmatch(r"[0-9a-f:]+\+\d+", text)
+    return text
