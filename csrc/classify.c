@@ -18,7 +18,6 @@ enum {
 struct lookup {
     fastmld_message message;
     uint64_t hash;
-    uint64_t destination_hash;
     int verdict;
 };
 
@@ -184,6 +183,9 @@ void fastmld_classify(const fastmld_table *table, fastmld_interface *interface, 
                 PREFETCH(&table->slots[table_slot(table, lookup->hash)]);
             }
         }
+        for (uint32_t i = 0; i < run; i++)
+            if (has_group(&lookups[i].message))
+                table_prefetch_row(table, lookups[i].hash);
         for (uint32_t i = 0; i < run; i++) {
             struct lookup *lookup = &lookups[i];
             const uint32_t port = interfaces[(uint64_t)(start + i) * interface_step];

@@ -55,6 +55,14 @@ static inline uint64_t table_probe(const fastmld_table *table, uint64_t hash, ui
     }
 }
 
+/* Fetch the row that a look-up will most likely compare with. */
+static inline void table_prefetch_row(const fastmld_table *table, uint64_t hash)
+{
+    const uint64_t entry = table->slots[table_slot(table, hash)];
+    if (entry != 0 && entry >> 32 == table_tag(hash))
+        PREFETCH(&table->rows[(uint32_t)entry - 1]);
+}
+
 static inline uint32_t table_row(const fastmld_table *table, uint64_t slot)
 {
     return (uint32_t)table->slots[slot] - 1; /* an empty slot gives NO_ROW */

@@ -64,7 +64,7 @@ class Engine:
         """Add an interface; its index.
 
         mac: six octets, of the frames it sends. link_local: its own address; None: none is usable yet. Further by
-        name: mtu (1500), kind ("ethernet" or "loopback"), mld_version (1), profile ("strict" or "rfc2710"), vlan (None, or
+        name: mtu (1500), kind ("ethernet" or "loopback"), mld_version (1), profile ("strict" or "rfc2710"), vlan (or a
         VLAN identifier that its frames carry), unsolicited_report_interval_ms (10,000), unsolicited_report_repeats (1),
         done_always (False), report_rate (Reports a second; "auto" is max(100,000, groups / 5); None is no limit),
         max_groups (4,000,000). Raises ValueError or TypeError, which name what is wrong.

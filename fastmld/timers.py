@@ -1,19 +1,21 @@
 """The wheel: which rows' deadlines are due, and when the next one is. Knows no protocol.
 
 The deadline column is the truth, the wheel an index of candidates: a row fires only if its deadline says so.
-Disarming a row is writing its deadline. Slots of SLOT_MS hold arrays of rows, one slot an interface; when a slot's
-turn comes it is split into milliseconds. Stale candidates are swept before they outnumber the rows twice.
+Disarming a row is writing its deadline. Slots of SLOT_MS hold arrays of rows, one slot an interface, and are sorted
+when their turn comes (turn.py). Stale candidates are swept before they outnumber the rows twice.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from fastmld.groups import NO_ROWS, GroupTable, Rows
+from fastmld.turn import Turn
 
 SLOT_SHIFT = 10
 SLOT_MS = 1 << SLOT_SHIFT
@@ -29,72 +31,83 @@ class Timers:
 
     def clear(self) -> None:
         """Forget all candidates: the rows were renumbered."""
-        self._coarse = _Slots()
-        self._fine = _Slots()
-        self._split: dict[int, set[int]] = {}  # coarse keys whose rows are in _fine, and their milliseconds there
-        self._witness: tuple[int, int] | None = None  # the next deadline, and a row that has it
+        self._slots = _Slots()
+        # Slots whose turn has come, by the same key; and a heap of when each has something next, which may be too early.
+        self._turns: dict[int, Turn] = {}
+        self._next: list[int] = []
+        self._candidates = 0
+        self._slot = 0  # the slot of the time that was last asked for
         self._origin_ms = 0  # keys count from here: what is far from zero fits all the same
 
     def arm(self, rows: Rows) -> None:
         """Index rows by the deadlines that stand in their column."""
         if not len(rows):
             return
-        if self._coarse.candidates + self._fine.candidates + len(rows) > 2 * self._table.live + 1024:
+        if self._candidates + len(rows) > 2 * self._table.live + 1024:
             self._sweep()
-        self._witness = None
         deadlines = self._table.deadline_ms[rows]
-        if not self._coarse and not self._fine:
+        if not self._candidates:
+            self.clear()
             self._origin_ms = int(deadlines.min()) & -SLOT_MS
-        for key, members in _partition((deadlines - self._origin_ms) >> SLOT_SHIFT, self._table.interface[rows], rows):
-            if key in self._split:
-                self._arm_fine(key, members)
+        self._candidates += len(rows)
+        slots = (deadlines - self._origin_ms) >> SLOT_SHIFT
+        for key, members in _partition(slots, self._table.interface[rows], rows):
+            turn = self._turns.get(key)
+            if turn is None:
+                self._slots.put(key, members)
             else:
-                self._coarse.put(key, members)
+                self._expect(key, turn, turn.add(members))
 
     def due(self, until_ms: int) -> Rows:
         """Take the rows with a deadline of at most until_ms, in the order (deadline, row)."""
-        found = []
-        self._witness = None
         until = until_ms - self._origin_ms
-        while (key := self._coarse.first()) is not None:
+        found = []
+        while (key := self._slots.first()) is not None:
             slot = key >> _INTERFACE_BITS
             if slot << SLOT_SHIFT > until:
                 break
             if (slot + 1) << SLOT_SHIFT > until + 1:
-                self._open(key)
+                self._begin_turn(key)
             else:
-                found.append(self._take_coarse(key))
-        while (key := self._fine.first()) is not None and key >> _INTERFACE_BITS <= until:
-            found.append(self._take_fine(key))
+                found.append(self._live(self._take_slot(key), key))
+        while self._next and self._next[0] >> _INTERFACE_BITS <= until:
+            key = _slot_key(heapq.heappop(self._next))
+            turn = self._turns.get(key)
+            if turn is None:
+                continue
+            rows, n = turn.take_until(until_ms)
+            self._candidates -= n
+            found.append(rows)
+            turn.expected_ms = None
+            self._expect(key, turn, self._first_ms(turn))
+        self._end_turns(until >> SLOT_SHIFT)
         rows = np.concatenate(found) if found else NO_ROWS
         if not len(rows):
             return NO_ROWS
-        for key in [key for key in self._split if key >> _INTERFACE_BITS < until >> SLOT_SHIFT]:
-            del self._split[key]
-        rows = rows[np.lexsort((rows, self._table.deadline_ms[rows]))]
-        return _distinct(rows)
+        return _distinct(rows[np.lexsort((rows, self._table.deadline_ms[rows]))])
 
     def next_ms(self) -> int | None:
         """The least deadline that a row has; None when no timer runs."""
-        deadlines = self._table.deadline_ms
-        if self._witness is not None and deadlines[self._witness[1]] == self._witness[0]:
-            return self._witness[0]
         while True:
-            coarse, fine = self._coarse.first(), self._fine.first()
-            if coarse is not None and (
-                fine is None or coarse >> _INTERFACE_BITS <= fine >> (_INTERFACE_BITS + SLOT_SHIFT)
-            ):
-                self._open(coarse)
+            slot = self._slots.first()
+            if not self._next:
+                if slot is None:
+                    return None
+                self._begin_turn(slot)
                 continue
-            if fine is None:
-                return None
-            ms = self._origin_ms + (fine >> _INTERFACE_BITS)
-            for rows in self._fine.peek(fine):
-                live = np.flatnonzero(deadlines[rows] == ms)
-                if len(live):
-                    self._witness = ms, int(rows[live[0]])
-                    return ms
-            self._fine.take(fine)
+            expected = self._next[0]
+            if slot is not None and slot >> _INTERFACE_BITS <= expected >> (_INTERFACE_BITS + SLOT_SHIFT):
+                self._begin_turn(slot)
+                continue
+            key = _slot_key(expected)
+            turn = self._turns.get(key)
+            if turn is not None:
+                first_ms = self._first_ms(turn)
+                if first_ms is not None and first_ms - self._origin_ms == expected >> _INTERFACE_BITS:
+                    return first_ms
+                turn.expected_ms = None
+                self._expect(key, turn, first_ms)
+            heapq.heappop(self._next)
 
     def take_later(self, interface: int, after_ms: int, bound_ms: int) -> Rows:
         """Take the rows of an interface with a deadline after after_ms, each once, in no order.
@@ -102,53 +115,65 @@ class Timers:
         No deadline of the interface is after bound_ms, and the closer that is, the better: it costs the slots between.
         """
         found = []
-        self._witness = None
         after, bound = after_ms - self._origin_ms, bound_ms - self._origin_ms
         for slot in range((after + 1) >> SLOT_SHIFT, (bound >> SLOT_SHIFT) + 1):
             key = slot << _INTERFACE_BITS | interface
             whole = after < slot << SLOT_SHIFT
-            if key in self._coarse:
+            if key in self._slots:
                 if whole:
-                    found.append(self._take_coarse(key))
+                    found.append(self._live(self._take_slot(key), key))
                 else:
-                    self._open(key)
-            if key in self._split:
-                milliseconds = self._split.pop(key) if whole else self._split[key]
-                taken = [ms for ms in milliseconds if ms > after]
-                milliseconds.difference_update(taken)
-                found += [self._take_fine(ms << _INTERFACE_BITS | interface) for ms in taken]
-        return _distinct(np.sort(np.concatenate(found))) if found else NO_ROWS
+                    self._begin_turn(key)
+            turn = self._turns.get(key)
+            if turn is not None:
+                rows, n = turn.take_after(after_ms)
+                self._candidates -= n
+                found.append(rows)
+        if not found:
+            return NO_ROWS
+        rows = np.concatenate(found)
+        return _distinct(np.sort(rows[self._table.deadline_ms[rows] > after_ms]))
 
-    def _take_coarse(self, key: int) -> Rows:
-        rows = self._coarse.take(key)
+    def _take_slot(self, key: int) -> Rows:
+        rows = self._slots.take(key)
+        self._candidates -= len(rows)
+        return rows
+
+    def _live(self, rows: Rows, key: int) -> Rows:
+        """The candidates of a slot whose deadlines are in it."""
         slots = (self._table.deadline_ms[rows] - self._origin_ms) >> SLOT_SHIFT
         live: Rows = rows[slots == key >> _INTERFACE_BITS]
         return live
 
-    def _take_fine(self, key: int) -> Rows:
-        rows = self._fine.take(key)
-        if not len(rows):
-            return rows
-        live: Rows = rows[self._table.deadline_ms[rows] == self._origin_ms + (key >> _INTERFACE_BITS)]
-        return live
+    def _begin_turn(self, key: int) -> None:
+        rows = self._live(self._take_slot(key), key)
+        self._candidates += len(rows)
+        begin_ms = self._origin_ms + (key >> _INTERFACE_BITS << SLOT_SHIFT)
+        turn = self._turns[key] = Turn(self._table, begin_ms)
+        if len(rows):
+            self._expect(key, turn, turn.add(rows))
 
-    def _open(self, key: int) -> None:
-        """Split one coarse slot into its milliseconds."""
-        rows = self._take_coarse(key)
-        self._split[key] = set()
-        self._arm_fine(key, rows)
+    def _first_ms(self, turn: Turn) -> int | None:
+        first_ms = turn.first_ms()
+        self._candidates -= turn.dropped
+        turn.dropped = 0
+        return first_ms
 
-    def _arm_fine(self, coarse: int, rows: Rows) -> None:
-        milliseconds = self._split[coarse]
-        times = self._table.deadline_ms[rows] - self._origin_ms
-        for key, members in _partition(times, self._table.interface[rows], rows):
-            self._fine.put(key, members)
-            milliseconds.add(key >> _INTERFACE_BITS)
+    def _end_turns(self, slot: int) -> None:
+        """Forget the turns that are over."""
+        if slot > self._slot:
+            self._slot = slot
+            self._turns = {key: turn for key, turn in self._turns.items() if key >> _INTERFACE_BITS >= slot}
+
+    def _expect(self, key: int, turn: Turn, first_ms: int | None) -> None:
+        if first_ms is not None and (turn.expected_ms is None or first_ms < turn.expected_ms):
+            turn.expected_ms = first_ms
+            heapq.heappush(self._next, (first_ms - self._origin_ms) << _INTERFACE_BITS | key & 0xFFFF)
 
     def _sweep(self) -> None:
         """Drop what is stale. A row that was disarmed and armed again in the same slot has two candidates: keep one."""
-        kept = [self._take_coarse(key) for key in list(self._coarse)]
-        kept += [self._take_fine(key) for key in list(self._fine)]
+        kept = [self._live(self._slots.take(key), key) for key in list(self._slots)]
+        kept += [turn.take_after(turn.begin_ms - 1)[0] for turn in self._turns.values()]
         self.clear()
         if kept:
             self.arm(_distinct(np.sort(np.concatenate(kept))))
@@ -158,7 +183,6 @@ class _Slots:
     """Arrays of rows by key, and the least key. A key is time << 16 | interface."""
 
     def __init__(self) -> None:
-        self.candidates = 0
         self._lists: dict[int, list[Rows]] = {}
         self._heap: list[int] = []
         self._in_heap: set[int] = set()
@@ -173,7 +197,6 @@ class _Slots:
         return iter(self._lists)
 
     def put(self, key: int, rows: Rows) -> None:
-        self.candidates += len(rows)
         members = self._lists.get(key)
         if members is not None:
             members.append(rows)
@@ -183,21 +206,22 @@ class _Slots:
             self._in_heap.add(key)
             heapq.heappush(self._heap, key)
 
-    def peek(self, key: int) -> list[Rows]:
-        return self._lists[key]
-
     def take(self, key: int) -> Rows:
         members = self._lists.pop(key, None)
         if members is None:
             return NO_ROWS
         rows = members[0] if len(members) == 1 else np.concatenate(members)
-        self.candidates -= len(rows)
         return rows
 
     def first(self) -> int | None:
         while self._heap and self._heap[0] not in self._lists:
             self._in_heap.discard(heapq.heappop(self._heap))
         return self._heap[0] if self._heap else None
+
+
+def _slot_key(expected: int) -> int:
+    """The key of the slot that an entry of the heap of turns is about."""
+    return expected >> (_INTERFACE_BITS + SLOT_SHIFT) << _INTERFACE_BITS | expected & 0xFFFF
 
 
 def _partition(times: npt.NDArray[np.int64], interfaces: npt.NDArray[np.uint16], rows: Rows) -> list[tuple[int, Rows]]:

@@ -91,9 +91,17 @@ class Frame:
         if mac is None:
             mac = multicast_mac(self.destination) if self.destination[0] == 0xFF else MAC
         return (
-            mac + self.mac_source + b"".join(self.tags) + self.ethertype.to_bytes(2, "big")
-            + bytes([self.version << 4, 0, 0, 0]) + length.to_bytes(2, "big") + bytes([first, self.hop_limit])
-            + self.source + self.destination + payload + self.padding
+            mac
+            + self.mac_source
+            + b"".join(self.tags)
+            + self.ethertype.to_bytes(2, "big")
+            + bytes([self.version << 4, 0, 0, 0])
+            + length.to_bytes(2, "big")
+            + bytes([first, self.hop_limit])
+            + self.source
+            + self.destination
+            + payload
+            + self.padding
         )
 
 
@@ -102,8 +110,14 @@ def message(kind: int, group: bytes, delay_ms: int = 0, code: int = 0, reserved:
 
 
 def query_frame(
-    group: str | bytes = ANY, delay_ms: int = 10_000, *, destination: str | bytes | None = None,
-    code: int = 0, reserved: int = 0, extra: bytes = b"", **knobs: object,
+    group: str | bytes = ANY,
+    delay_ms: int = 10_000,
+    *,
+    destination: str | bytes | None = None,
+    code: int = 0,
+    reserved: int = 0,
+    extra: bytes = b"",
+    **knobs: object,
 ) -> Frame:
     """An MLDv1 Query, General unless a group is named; sent to the group that it asks about (RFC 2710 section 5)."""
     group = address(group)
@@ -114,8 +128,15 @@ def query_frame(
 
 
 def report_frame(
-    group: str | bytes, *, destination: str | bytes | None = None, delay_ms: int = 0,
-    code: int = 0, reserved: int = 0, extra: bytes = b"", source: bytes = ROUTER, **knobs: object,
+    group: str | bytes,
+    *,
+    destination: str | bytes | None = None,
+    delay_ms: int = 0,
+    code: int = 0,
+    reserved: int = 0,
+    extra: bytes = b"",
+    source: bytes = ROUTER,
+    **knobs: object,
 ) -> Frame:
     group = address(group)
     to = group if destination is None else address(destination)
@@ -124,24 +145,37 @@ def report_frame(
 
 
 def done_frame(
-    group: str | bytes, *, destination: str | bytes = ALL_ROUTERS, delay_ms: int = 0,
-    code: int = 0, reserved: int = 0, extra: bytes = b"", **knobs: object,
+    group: str | bytes,
+    *,
+    destination: str | bytes = ALL_ROUTERS,
+    delay_ms: int = 0,
+    code: int = 0,
+    reserved: int = 0,
+    extra: bytes = b"",
+    **knobs: object,
 ) -> Frame:
     body = message(DONE, address(group), delay_ms, code, reserved) + extra
     return Frame(body, address(destination), **knobs)  # type: ignore[arg-type]
 
 
 def query2_frame(
-    group: str | bytes = ANY, response_code: int = 10_000, sources: tuple[bytes, ...] = (), *,
-    count: int | None = None, flags: int = 2, interval_code: int = 125, destination: str | bytes | None = None,
-    code: int = 0, reserved: int = 0, extra: bytes = b"", **knobs: object,
+    group: str | bytes = ANY,
+    response_code: int = 10_000,
+    sources: tuple[bytes, ...] = (),
+    *,
+    count: int | None = None,
+    flags: int = 2,
+    interval_code: int = 125,
+    destination: str | bytes | None = None,
+    code: int = 0,
+    reserved: int = 0,
+    extra: bytes = b"",
+    **knobs: object,
 ) -> Frame:
     """An MLDv2 Query (RFC 9777 section 5.1)."""
     count = len(sources) if count is None else count
     tail = bytes([flags, interval_code]) + count.to_bytes(2, "big") + b"".join(sources) + extra
-    return query_frame(
-        group, response_code, destination=destination, code=code, reserved=reserved, extra=tail, **knobs
-    )
+    return query_frame(group, response_code, destination=destination, code=code, reserved=reserved, extra=tail, **knobs)
 
 
 def record(kind: int, group: str | bytes, sources: tuple[bytes, ...] = (), count: int | None = None) -> bytes:
@@ -151,8 +185,12 @@ def record(kind: int, group: str | bytes, sources: tuple[bytes, ...] = (), count
 
 
 def report2_frame(
-    records: tuple[bytes, ...] = (), *, count: int | None = None,
-    destination: str | bytes = ALL_MLDV2_ROUTERS, extra: bytes = b"", **knobs: object,
+    records: tuple[bytes, ...] = (),
+    *,
+    count: int | None = None,
+    destination: str | bytes = ALL_MLDV2_ROUTERS,
+    extra: bytes = b"",
+    **knobs: object,
 ) -> Frame:
     """An MLDv2 Report (RFC 9777 section 5.2)."""
     count = len(records) if count is None else count

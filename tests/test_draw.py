@@ -1,5 +1,6 @@
 """The draw of a delay: uniform, consistent, and the engine's."""
 
+import itertools
 import random
 from statistics import NormalDist
 
@@ -52,7 +53,7 @@ def test_neighbouring_addresses_are_strangers() -> None:
     """RFC 2710 section 4 wants an independent draw per address."""
     drawn = [draw_ms(0, 0, frames.address(f"ff05::{n:x}"), 0, 1000) for n in range(1, 20_001)]
     counts = [0] * 100
-    for one, two in zip(drawn, drawn[1:], strict=False):
+    for one, two in itertools.pairwise(drawn):
         counts[(one - 1) // 100 * 10 + (two - 1) // 100] += 1
     expected = (len(drawn) - 1) / 100
     assert sum((count - expected) ** 2 / expected for count in counts) < chi_square_limit(100, 0.9999)

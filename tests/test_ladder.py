@@ -1,4 +1,4 @@
-"""The ladder of validity.md: every rung by name, their order, and the engine against the plain model on masses of frames."""
+"""The ladder of validity.md: each rung by name, their order, masses of frames against the plain model."""
 
 import itertools
 import random
@@ -330,8 +330,7 @@ def test_every_truncation(bench: Bench, whole: bytes) -> None:
     ip = 22 if whole[12:14] == b"\x88\xa8" else 14
     payload_length = int.from_bytes(whole[ip + 4 : ip + 6], "big")
     bench.agree(
-        whole[: ip + 4] + length.to_bytes(2, "big") + whole[ip + 6 :]
-        for length in (*range(payload_length + 3), 0xFFFF)
+        whole[: ip + 4] + length.to_bytes(2, "big") + whole[ip + 6 :] for length in (*range(payload_length + 3), 0xFFFF)
     )
 
 

@@ -3,7 +3,7 @@
 import os
 import random
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cache
 from typing import TypeVar
 
 import frames
@@ -99,7 +99,7 @@ class Script:
         return index, frame(self.choose(13), self.pick(GROUPS), self.pick(DELAYS_MS))
 
 
-@lru_cache(maxsize=None)
+@cache
 def frame(form: int, group: bytes, delay_ms: int) -> bytes:
     match form:
         case 0 | 1 | 2:

@@ -17,7 +17,7 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"fastmld {__version__}")
+        print(f"fastmld {__version__}")
         raise typer.Exit()
 
 
@@ -26,9 +26,7 @@ def fastmld(
     show_version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Errors with a traceback. May stand anywhere.")
-    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Errors with a traceback. May stand anywhere.")] = False,
 ) -> None:
     """IPv6 Multicast Listener Discovery for interfaces that no kernel stands behind."""
 

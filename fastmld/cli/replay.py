@@ -32,27 +32,17 @@ EPOCH_HELP = "The capture time that is time zero, in seconds since 1970.  [defau
 
 
 def replay(
-    capture: Annotated[
-        str | None, typer.Argument(metavar="IN", help="pcap or pcapng; - is standard input.")
-    ] = None,
-    out: Annotated[
-        str | None, typer.Option("-w", metavar="OUT", help="pcap of what the engine sends.")
-    ] = None,
-    script: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Local events, a JSON object a line.")
-    ] = None,
+    capture: Annotated[str | None, typer.Argument(metavar="IN", help="pcap or pcapng; - is standard input.")] = None,
+    out: Annotated[str | None, typer.Option("-w", metavar="OUT", help="pcap of what the engine sends.")] = None,
+    script: Annotated[str | None, typer.Option(metavar="FILE", help="Local events, a JSON object a line.")] = None,
     link_local: Annotated[
         str | None,
         typer.Option(metavar="ADDR", help="Link-local address, or none.  [default: made from --mac]"),
     ] = None,
-    mac: Annotated[
-        str, typer.Option(metavar="MAC", help="MAC address of the interface.")
-    ] = "02:00:00:00:00:01",
+    mac: Annotated[str, typer.Option(metavar="MAC", help="MAC address of the interface.")] = "02:00:00:00:00:01",
     mtu: Annotated[int, typer.Option(metavar="N", min=1, help="MTU of the interface.")] = 1500,
     mld_version: Annotated[str, typer.Option(metavar="1", help="RFC 2710; there is no other yet.")] = "1",
-    profile: Annotated[
-        str, typer.Option(metavar="strict|rfc2710", help="Which frames are valid.")
-    ] = "strict",
+    profile: Annotated[str, typer.Option(metavar="strict|rfc2710", help="Which frames are valid.")] = "strict",
     seed: Annotated[int, typer.Option(metavar="N", help="Seeds the random delays.")] = 0,
     epoch: Annotated[str | None, typer.Option(metavar="SECONDS", help=EPOCH_HELP)] = None,
     until: Annotated[str | None, typer.Option(metavar="SECONDS", help="Virtual time of the end.")] = None,
@@ -186,20 +176,13 @@ def _write_sent(sent: Iterable[FrameBatch], file: BinaryIO | None, epoch_ns: int
             nanoseconds = frames.times_ms % 1000 * 1_000_000 + epoch_nanoseconds
             seconds = frames.times_ms // 1000 + epoch_seconds + nanoseconds // NANOSECONDS
             try:
-                append_pcap(
-                    file, frames.buffer, frames.offsets, frames.lengths, seconds, nanoseconds % NANOSECONDS
-                )
+                append_pcap(file, frames.buffer, frames.offsets, frames.lengths, seconds, nanoseconds % NANOSECONDS)
             except ValueError as error:
                 raise CommandError(f"{file.name}: {error}") from error
 
 
-def _verdict_lines(
-    times_ms: NDArray[np.int64], codes: NDArray[np.uint8], kinds: NDArray[np.uint8]
-) -> Iterator[bytes]:
-    ends = [
-        [f', "verdict": "{verdict}", "kind": {json.dumps(kind)}}}\n' for kind in KINDS]
-        for verdict in VERDICTS
-    ]
+def _verdict_lines(times_ms: NDArray[np.int64], codes: NDArray[np.uint8], kinds: NDArray[np.uint8]) -> Iterator[bytes]:
+    ends = [[f', "verdict": "{verdict}", "kind": {json.dumps(kind)}}}\n' for kind in KINDS] for verdict in VERDICTS]
     columns = zip(times_ms.tolist(), codes.tolist(), kinds.tolist(), strict=True)
     for n, (time_ms, code, kind) in enumerate(columns):
         yield f'{{"n": {n}, "t": {time_ms / 1000}{ends[code][kind]}'.encode()

@@ -18,11 +18,10 @@ from fastmld.cli.errors import CommandError
 from fastmld.constants import DEFAULT_MAX_GROUPS
 from fastmld.engine import Engine
 from fastmld.errors import GroupTableFull, NotListening
+from fastmld.links.capture import LATEST_SECONDS
 
 LINK_LOCAL = IPv6Network("fe80::/10")
 LAST_ADDRESS = 2**128 - 1
-# 140 million years: with this on both sides of time zero, no sum of times leaves 64 bits of milliseconds.
-LONGEST_SECONDS = 2**52
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Event:
 
 def to_ms(seconds: Decimal | int) -> int:
     """Seconds as the nearest whole millisecond. ValueError: not a time."""
-    if not -LONGEST_SECONDS <= seconds <= LONGEST_SECONDS:
+    if not -LATEST_SECONDS <= seconds <= LATEST_SECONDS:
         raise ValueError(f"a time of {seconds} seconds")
     return round(seconds * 1000)
 
@@ -116,7 +115,7 @@ def _count(value: object) -> int:
 
 
 def _delay_ms(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LONGEST_SECONDS * 1000:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LATEST_SECONDS * 1000:
         raise ValueError(f"a delay_ms of {value!r}")
     return value
 

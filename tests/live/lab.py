@@ -7,19 +7,19 @@ and the holder as long as its standard input: nothing outlives the tests, howeve
 from __future__ import annotations
 
 import json
-import re
 import select
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from ipaddress import IPv6Address
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 HERE = Path(__file__).parent
-ETH_P_ALL = 3
 
 
 class Refused(Exception):
@@ -30,6 +30,7 @@ class Namespace:
     """One network namespace. `owner`: one whose user namespace it shares, so that veth can join the two."""
 
     def __init__(self, owner: Namespace | None = None) -> None:
+        self._started: list[subprocess.Popen[str]] = []
         unshare = ["unshare", "-Urn"] if owner is None else [*owner.enter, "unshare", "-n"]
         try:
             self._holder = subprocess.Popen(
@@ -48,7 +49,6 @@ class Namespace:
             raise Refused(reason or "unshare failed")
         self.pid = int(said)
         self.enter = ["nsenter", "--preserve-credentials", "-U", "-n", "-t", said]
-        self._started: list[subprocess.Popen[str]] = []
         self.run("ip", "link", "set", "lo", "up")
 
     def run(self, *command: str, check: bool = True) -> str:
@@ -61,6 +61,10 @@ class Namespace:
     def ip(self, arguments: str, check: bool = True) -> str:
         """Run ip(8)."""
         return self.run("ip", *arguments.split(), check=check)
+
+    def tc(self, arguments: str) -> None:
+        """Run tc(8)."""
+        self.run("tc", *arguments.split())
 
     def sysctl(self, key: str, value: object) -> None:
         """Set a value under net: of an interface as ipv6.conf.v0.accept_dad."""
@@ -107,7 +111,7 @@ class Namespace:
 
     def close(self) -> None:
         """End what was started here, then the namespace."""
-        for process in [*getattr(self, "_started", ()), self._holder]:
+        for process in [*self._started, self._holder]:
             process.kill()
             process.wait()
             for pipe in (process.stdin, process.stdout, process.stderr):
@@ -126,6 +130,11 @@ class Lab:
         namespace = Namespace(self._namespaces[0] if self._namespaces else None)
         self._namespaces.append(namespace)
         return namespace
+
+    @property
+    def first(self) -> Namespace:
+        """The namespace that was made first."""
+        return self._namespaces[0]
 
     def veth(self, left: Namespace, name: str, right: Namespace, peer: str) -> None:
         """A cable: `name` in one namespace, `peer` in the other, both up, with link-local addresses usable at once."""
@@ -148,18 +157,27 @@ class Lab:
 
 
 class Listener:
-    """`fastmld` at work in a namespace: its counters each 100 ms, and orders on its standard input."""
+    """`fastmld` at work in a namespace: its counters each 100 ms."""
 
     def __init__(self, namespace: Namespace, *arguments: str) -> None:
-        self.process = namespace.start(sys.executable, "-W", "error", str(HERE / "listen.py"), *arguments)
+        self.process = namespace.start(*self.command(*arguments))
         self.lines: list[dict[str, Any]] = []
         self._partial = ""
         self.wait_for(lambda line: line is not None)
 
-    def order(self, what: str) -> None:
-        """One line of orders: see listen.py."""
-        self.process.stdin.write(what + "\n")
-        self.process.stdin.flush()
+    @staticmethod
+    def command(*arguments: str) -> list[str]:
+        """What runs it: see listen.py."""
+        return [sys.executable, "-W", "error", str(HERE / "listen.py"), *arguments]
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stopped as by a debugger for as long as this lasts."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     def latest(self) -> dict[str, Any] | None:
         """What it said last."""
@@ -205,14 +223,25 @@ def arriving(packets: socket.socket, seconds: float) -> Iterator[bytes]:
                 yield frame
 
 
+class Heard(NamedTuple):
+    """An MLDv1 message on the wire."""
+
+    mac: bytes
+    source: bytes
+    kind: int
+    group: bytes
+    frame: bytes
+
+
+def heard(packets: socket.socket, seconds: float) -> list[Heard]:
+    """The MLDv1 messages of the next seconds about groups under ff05::, which no kernel joins of itself."""
+    return [
+        Heard(frame[6:12], frame[22:38], frame[62], frame[70:86], frame)
+        for frame in arriving(packets, seconds)
+        if frame[12:14] == b"\x86\xdd" and frame[20:21] == b"\0" and frame[70:72] == b"\xff\x05"
+    ]
+
+
 def groups_from(first: str, n: int) -> set[str]:
     """n consecutive addresses."""
-    from ipaddress import IPv6Address
-
     return {str(IPv6Address(first) + i) for i in range(n)}
-
-
-def expand(text: str) -> str:
-    """A group and a count as `fastmld run --join` takes them: ff05::1:0+100."""
-    assert re.fullmatch(r"[0-9a-f:]+\+\d+", text)
-    return text

@@ -1,7 +1,6 @@
-"""Run in a namespace: a Runtime on its interfaces. Prints one JSON object each 100 ms; reads orders from stdin.
+"""Run in a namespace: a Runtime on its interfaces. Prints one JSON object each 100 ms.
 
 listen.py IFACE[,IFACE...] [GROUP+N|-] [SETTINGS as JSON] [RING as JSON]
-Orders: freeze MILLISECONDS.
 """
 
 import json

@@ -161,9 +161,7 @@ def each_option(header: bytes) -> list[tuple[int, bytes]] | None:
 
 def options_are_sound(header: bytes) -> bool:
     options = each_option(header)
-    return options is not None and all(
-        kind in (PAD1, PADN, ROUTER_ALERT) or kind >> 6 == 0 for kind, _ in options
-    )
+    return options is not None and all(kind in (PAD1, PADN, ROUTER_ALERT) or kind >> 6 == 0 for kind, _ in options)
 
 
 def router_alerts(header: bytes) -> list[bytes]:

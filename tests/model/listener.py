@@ -271,9 +271,7 @@ class Listener:
         interface.reported_from_nowhere |= interface.link_local is None
         self._send(interface, member, now_ms, phase, "report")
 
-    def _send(
-        self, interface: Interface, member: Membership, now_ms: int, phase: int, kind: str
-    ) -> None:
+    def _send(self, interface: Interface, member: Membership, now_ms: int, phase: int, kind: str) -> None:
         source = interface.link_local or bytes(16)
         frame = build(interface, kind, member.address, source)
         sent = Sent(now_ms, interface.index, kind, member.address, source, frame)
@@ -295,8 +293,16 @@ def build(interface: Interface, kind: str, address: bytes, source: bytes) -> byt
     message = message[:2] + checksum.to_bytes(2, "big") + message[4:]
     tag = b"" if interface.vlan is None else b"\x81\x00" + interface.vlan.to_bytes(2, "big")
     return (
-        b"\x33\x33" + destination[12:] + interface.mac + tag + b"\x86\xdd"
-        + b"\x60\0\0\0" + (32).to_bytes(2, "big") + bytes([ladder.HOP_BY_HOP, 1]) + source + destination
+        b"\x33\x33"
+        + destination[12:]
+        + interface.mac
+        + tag
+        + b"\x86\xdd"
+        + b"\x60\0\0\0"
+        + (32).to_bytes(2, "big")
+        + bytes([ladder.HOP_BY_HOP, 1])
+        + source
+        + destination
         + bytes([ladder.ICMPV6, 0, ladder.ROUTER_ALERT, 2, 0, 0, ladder.PADN, 0])
         + message
     )

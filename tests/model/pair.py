@@ -1,11 +1,12 @@
 """The engine and the model side by side: every event goes to both, and everything that can be seen is compared."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
-from model.listener import ANSWER, EXPIRY, LOCAL, Interface, Listener, NotListeningError
 
 import fastmld
+from model.listener import ANSWER, EXPIRY, LOCAL, Interface, Listener, NotListeningError
 
 VERDICTS = fastmld.VERDICTS
 
@@ -67,7 +68,7 @@ class Pair:
         expected = [self.model.receive(index, frame, now_ms) for index, frame in frames]
         edges = [0, *sorted(cuts), len(frames)]
         verdicts: list[str] = []
-        for start, end in zip(edges, edges[1:], strict=False):
+        for start, end in itertools.pairwise(edges):
             part = frames[start:end]
             batch = fastmld.FrameBatch.from_list(
                 [frame for _, frame in part],

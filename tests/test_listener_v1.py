@@ -1,0 +1,65 @@
+"""The vector form of the listener against its table, and the page against the table."""
+
+import importlib.util
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fastmld._native import FOLD
+from fastmld.groups import NO_DEADLINE
+from fastmld.listener_v1 import CLEAR, KEEP, SET, TRANSITIONS, Action, Event, State, hear
+
+ROOT = Path(__file__).parent.parent
+NOW_MS = 1000
+LEFT_MS = 50  # what the timer of a Delaying row has left
+
+
+def fold_of(event: Event) -> np.ndarray:
+    """What csrc/classify.c's fold says of one event alone."""
+    fold = np.zeros(1, FOLD)
+    fold["delay_ms"] = {Event.QUERY: LEFT_MS - 1, Event.LONGER_QUERY: LEFT_MS}.get(event, -1)
+    fold["answers"] = event is Event.IMMEDIATE_QUERY
+    fold["reset"] = event in (Event.IMMEDIATE_QUERY, Event.REPORT_HEARD)
+    if event is Event.IMMEDIATE_QUERY:
+        fold["flag_if_idle"] = fold["flag_if_delaying"] = SET
+    if event is Event.REPORT_HEARD:
+        fold["flag_if_delaying"] = CLEAR
+    return fold
+
+
+@pytest.mark.parametrize(
+    ("state", "event"),
+    [
+        (state, event)
+        for state, event in product(
+            (State.IDLE, State.DELAYING),
+            (Event.QUERY, Event.LONGER_QUERY, Event.IMMEDIATE_QUERY, Event.REPORT_HEARD),
+        )
+        if (state, event) in TRANSITIONS
+    ],
+)
+def test_the_vector_form_does_what_the_table_says(state: State, event: Event) -> None:
+    target, actions = TRANSITIONS[state, event]
+    deadline = np.array([NOW_MS + LEFT_MS if state is State.DELAYING else NO_DEADLINE])
+    heard = hear(np.array([state], np.uint8), deadline, fold_of(event), NOW_MS)
+    assert heard.state[0] == target
+    assert heard.starts[0] == (Action.START_TIMER in actions)
+    assert heard.stops[0] == (target is State.IDLE)
+    flag = SET if Action.SET_FLAG in actions else CLEAR if Action.CLEAR_FLAG in actions else KEEP
+    assert heard.flag[0] == flag
+
+
+def test_every_state_has_a_transition_for_every_event_that_can_reach_it() -> None:
+    frames = {Event.QUERY, Event.IMMEDIATE_QUERY, Event.REPORT_HEARD}
+    for state in (State.IDLE, State.DELAYING, State.DELAYED_JOIN):
+        assert frames | {Event.STOP_LISTENING} <= {event for origin, event in TRANSITIONS if origin is state}
+
+
+def test_the_page_of_states_is_made_from_the_table() -> None:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    assert spec and spec.loader
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    assert (ROOT / "docs" / "state-machine.md").read_text() == generate.state_machine(), "run: make docs"

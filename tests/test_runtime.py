@@ -1,0 +1,249 @@
+"""The loop on links that the test holds in its hands; the clock is virtual wherever time matters."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import frames
+import numpy as np
+import pytest
+
+from fastmld import Engine, FrameBatch
+from fastmld.links import MAX_WAITING, NoSuchInterface
+from fastmld.links.memory import Wire
+from fastmld.links.packet_ring import PacketRing
+from fastmld.runtime import Runtime
+
+
+class Held:
+    """A link that takes `takes` frames more, and keeps the rest."""
+
+    def __init__(self, takes: int) -> None:
+        self.interface = 0
+        self.takes = takes
+        self.sent: list[bytes] = []
+        self.kept: list[bytes] = []
+        self.arrived: FrameBatch | None = None
+        self.log: list[str] = []
+
+    @property
+    def waiting(self) -> int:
+        return len(self.kept)
+
+    def fileno(self) -> int | None:
+        return None
+
+    def next_ms(self) -> int | None:
+        return None
+
+    def receive(self, now_ms: int) -> FrameBatch | None:
+        arrived, self.arrived = self.arrived, None
+        return arrived
+
+    def release(self) -> None:
+        self.log.append("release")
+
+    def send(self, batch: FrameBatch, now_ms: int) -> None:
+        self.kept += list(batch)
+        self.flush(now_ms)
+
+    def flush(self, now_ms: int) -> None:
+        taken, self.kept = self.kept[: self.takes], self.kept[self.takes :]
+        self.takes -= len(taken)
+        self.sent += taken
+
+    def discard(self) -> None:
+        self.kept.clear()
+
+    def counters(self) -> dict[str, int]:
+        return {"waiting": self.waiting}
+
+    def close(self) -> None:
+        self.log.append("close")
+
+
+def addresses(n: int, first: int = 0xFF05 << 112) -> np.ndarray:
+    return np.frombuffer(b"".join((first + i).to_bytes(16) for i in range(n)), np.uint8).reshape(-1, 16)
+
+
+def add(runtime: Runtime, name: str, link: Any) -> int:
+    number = len(runtime.interfaces) + 1
+    lan = runtime.engine.add_interface(
+        name, mac=bytes([2, 0, 0, 0, 0, number]), link_local=f"fe80::{number}",
+        unsolicited_report_repeats=0, report_rate=None,
+    )  # fmt: skip
+    runtime.attach(lan, link)
+    return lan
+
+
+def passes(runtime: Runtime, now_ms: int, most: int = 100) -> None:
+    """Work until nothing is to be done at this time."""
+    for _ in range(most):
+        runtime.work(now_ms)
+        if runtime.next_ms(now_ms) != now_ms:
+            return
+    raise AssertionError("it spins")
+
+
+def groups_of(sent: list[bytes]) -> list[bytes]:
+    return [frame[70:86] for frame in sent]
+
+
+def test_what_a_full_link_does_not_take_stays_in_the_engine() -> None:
+    """At most 65,536 frames are kept for a link; transmit is not called until it has room; nothing is lost."""
+    n = MAX_WAITING + 1000
+    with Runtime(Engine(seed=1)) as runtime:
+        link = Held(takes=100)
+        lan = add(runtime, "a", link)
+        runtime.engine.join(lan, addresses(n), 0)
+        passes(runtime, 0)
+        assert (len(link.sent), link.waiting) == (100, MAX_WAITING)
+        assert runtime.counters(lan)["sent_report"] == MAX_WAITING + 100
+        link.takes = n
+        passes(runtime, 1)
+        assert groups_of(link.sent) == [row.tobytes() for row in addresses(n)]
+
+
+def test_answers_that_wait_in_the_engine_do_not_make_the_loop_spin() -> None:
+    with Runtime(Engine(seed=1)) as runtime:
+        link = Held(takes=0)
+        lan = add(runtime, "a", link)
+        runtime.engine.join(lan, addresses(MAX_WAITING + 10), 0)
+        passes(runtime, 0)
+        runtime.engine.receive(FrameBatch.from_list([frames.query(delay_ms=100)], lan), 1)
+        for now_ms in (1, 50, 101, 102, 500):
+            passes(runtime, now_ms)
+            following = runtime.next_ms(now_ms)
+            assert following is None or following > now_ms
+
+
+def test_each_interface_gets_its_own_in_order() -> None:
+    with Runtime(Engine(seed=1)) as runtime:
+        links = [Held(takes=10_000) for _ in range(3)]
+        lans = [add(runtime, name, link) for name, link in zip("abc", links, strict=True)]
+        for n, row in enumerate(addresses(300)):
+            runtime.engine.join(lans[n % 3], row.reshape(1, 16), 0)
+        passes(runtime, 0)
+        for n, link in enumerate(links):
+            assert groups_of(link.sent) == [row.tobytes() for row in addresses(300)[n::3]]
+            assert {frame[6:12] for frame in link.sent} == {bytes([2, 0, 0, 0, 0, n + 1])}
+
+
+def test_a_block_is_released_as_soon_as_the_engine_has_seen_it() -> None:
+    engine = Engine(seed=1)
+    with Runtime(engine) as runtime:
+        link = Held(takes=10)
+        lan = add(runtime, "a", link)
+        engine.join(lan, "ff05::1", 0)
+        passes(runtime, 0)
+        link.sent.clear()
+        buffer = np.frombuffer(bytearray(frames.query(delay_ms=10)), np.uint8)
+        link.arrived = FrameBatch.from_buffer(buffer, [0], [len(buffer)], lan)
+        runtime.work(5)
+        assert link.log == ["release"]
+        buffer.fill(0xFF)
+        passes(runtime, 15)
+        assert groups_of(link.sent) == [frames.address("ff05::1")]
+    assert link.log == ["release", "close"]
+
+
+def test_lateness_is_that_of_the_worst_timer() -> None:
+    with Runtime(Engine(seed=1)) as runtime:
+        link = Held(takes=10)
+        lan = add(runtime, "a", link)
+        runtime.engine.join(lan, "ff05::1", 0, delay_ms=100)
+        passes(runtime, 0)
+        assert runtime.next_ms(0) == 100
+        passes(runtime, 130)
+        assert runtime.counters(lan)["worst_lateness_ms"] == 30
+
+
+class Clock:
+    """A clock that goes on by a millisecond each time it is read."""
+
+    now_ms = 0
+
+    def __call__(self) -> int:
+        self.now_ms += 1
+        return self.now_ms
+
+
+def run(runtime: Runtime, **how: Any) -> None:
+    runtime.run(**how)
+
+
+def serve(runtime: Runtime, **how: Any) -> None:
+    asyncio.run(runtime.serve(**how))
+
+
+@pytest.mark.parametrize("start", [run, serve])
+def test_stopping_leaves_every_group(start: Callable[..., None]) -> None:
+    with Runtime(Engine(seed=1), clock=Clock()) as runtime:
+        link = Held(takes=1000)
+        lan = add(runtime, "a", link)
+        runtime.join(lan, addresses(50))
+        runtime.join(lan, addresses(10))
+        seen: list[int] = []
+
+        def report() -> None:
+            seen.append(len(link.sent))
+            runtime.stop()
+
+        start(runtime, every_ms=5, report=report)
+        assert seen == [50]
+        assert groups_of(link.sent[50:]) == [row.tobytes() for row in addresses(50)]
+        assert {frame[62] for frame in link.sent[50:]} == {frames.DONE}
+        assert len(runtime.engine.groups(lan)) == 0
+
+
+@pytest.mark.parametrize("start", [run, serve])
+def test_a_run_has_an_end(start: Callable[..., None]) -> None:
+    with Runtime(clock=Clock()) as runtime:
+        start(runtime, duration_ms=20)
+        assert 20 <= runtime.now_ms() < 60
+
+
+def test_a_link_that_never_takes_the_last_words_does_not_hold_the_end_back() -> None:
+    with Runtime(Engine(seed=1), clock=Clock()) as runtime:
+        link = Held(takes=50)
+        lan = add(runtime, "a", link)
+        runtime.join(lan, addresses(50))
+        runtime.run(1000, report=lambda: None, every_ms=100)
+        assert link.waiting == 50
+
+
+def test_serve_lets_others_run() -> None:
+    async def both() -> int:
+        turns = 0
+        with Runtime(Engine(seed=1)) as runtime:
+            wire = Wire()
+            lan, tap = add(runtime, "a", wire.tap()), wire.tap()
+            serving = asyncio.create_task(runtime.serve())
+            runtime.join(lan, addresses(20_000))
+            while tap.next_ms() is None or tap.counters()["received"] < 20_000:
+                await asyncio.sleep(0)
+                tap.receive(runtime.now_ms())
+                turns += 1
+                assert turns < 1_000_000
+            runtime.stop()
+            await serving
+            assert len(list(tap.receive(runtime.now_ms()) or ())) == 20_000
+        return turns
+
+    assert asyncio.run(both()) > 1
+
+
+def test_an_interface_that_does_not_exist_is_named() -> None:
+    with pytest.raises(NoSuchInterface, match="nosuch0"):
+        PacketRing("nosuch0")
+    pytest.importorskip("pyroute2")
+    with Runtime() as runtime:
+        with pytest.raises(NoSuchInterface, match="nosuch0"):
+            runtime.open("nosuch0")
+        assert runtime.interfaces == []
+
+
+def test_closing_twice_is_fine() -> None:
+    runtime = Runtime()
+    runtime.close()
+    runtime.close()
