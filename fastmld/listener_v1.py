@@ -81,9 +81,8 @@ TRANSITIONS: Final[dict[tuple[State, Event], tuple[State, tuple[Action, ...]]]] 
 class Heard(NamedTuple):
     """What a batch does to rows, column by column."""
 
-    state: npt.NDArray[np.uint8]
-    starts: npt.NDArray[np.bool_]  # the timer starts anew
-    stops: npt.NDArray[np.bool_]  # no timer runs any more
+    starts: npt.NDArray[np.bool_]  # the timer starts anew: Delaying
+    rests: npt.NDArray[np.bool_]  # no timer runs, or no more: Idle
     flag: npt.NDArray[np.uint8]  # KEEP, SET or CLEAR
 
 
@@ -99,10 +98,8 @@ def hear(
     runs = delaying & (folds["reset"] == 0)
     delay_ms = folds["delay_ms"]
     starts = (delay_ms > 0) & (~runs | (delay_ms < deadline_ms - now_ms))
-    stops = ~starts & ~runs
     return Heard(
-        np.where(stops, np.uint8(State.IDLE), np.uint8(State.DELAYING)),
         starts,
-        stops,
+        ~runs & ~starts,
         np.where(delaying, folds["flag_if_delaying"], folds["flag_if_idle"]),
     )

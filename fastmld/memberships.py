@@ -180,12 +180,11 @@ class Memberships:
             moved = ~overdue | (folds["flag_if_delaying"] == CLEAR)
             folds, rows, state = folds[moved], rows[moved], state[moved]
         heard = hear(state, table.deadline_ms[rows], folds, now_ms)
-        table.state[rows] = heard.state
-        last = heard.flag == SET
-        table.flags[rows[last]] |= _SAID
+        table.flags[rows[heard.flag == SET]] |= _SAID
         table.flags[rows[heard.flag == CLEAR]] &= _NOT_LAST
         table.repeats[rows[folds["reset"] != 0]] = 0
-        self._become_idle(rows[heard.stops])
+        # Those that were idle too: a General Query of the batch may have taken them off the pile.
+        self._become_idle(rows[heard.rests])
         started = rows[heard.starts]
         self._start_timers(started, self._draw(started, now_ms, folds["delay_ms"][heard.starts]))
 

@@ -170,15 +170,15 @@ class Runtime:
         report: Callable[[], object] | None = None,
     ) -> None:
         """As run, in an asyncio loop."""
-        loop, ready = asyncio.get_running_loop(), asyncio.Event()
-        loop.add_reader(self._epoll.fileno(), ready.set)
+        loop, ready, descriptor = asyncio.get_running_loop(), asyncio.Event(), self._epoll.fileno()
+        loop.add_reader(descriptor, ready.set)
         try:
             for timeout_ms in self._passes(duration_ms, every_ms, report):
                 ready.clear()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(ready.wait(), None if timeout_ms is None else timeout_ms / 1000)
         finally:
-            loop.remove_reader(self._epoll.fileno())
+            loop.remove_reader(descriptor)
 
     def fileno(self) -> int:
         """A descriptor that is readable when `work` has something to do: for a loop of the caller's own."""
