@@ -235,7 +235,7 @@ class Engine:
         """Fire the timers that are due at now_ms or before, and send what the budget held back, as far as it goes."""
         self._enter(now_ms)
         self._members.expire(now_ms, now_ms)
-        self._members.release_overdue(now_ms)
+        self._members.pay_debts(now_ms)
 
     def transmit(self, limit: int = 65536) -> FrameBatch:
         """What to send, in order: up to limit frames, which have left as far as the engine is concerned.

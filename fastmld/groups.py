@@ -15,12 +15,15 @@ Rows = npt.NDArray[np.uint32]
 NO_DEADLINE = int(np.iinfo(np.int64).max)  # in the deadline_ms column: no timer runs
 NO_ROWS: Rows = np.empty(0, np.uint32)
 
+_OCTETS_TO_JOIN = 256  # what joining a row takes at most besides the row, for a moment
+
 # Bits of the flags column.
 LAST_REPORTER = 1  # RFC 2710 section 5's flag
 REPORTED = 2  # some Report said that we listen, and no Done took it back
 SILENT = 4  # no message is ever sent for this address
 LISTED_IDLE = 8  # in the pile of rows that became idle
 LISTED_OVERDUE = 16  # in the queue of rows that owe a Report
+LISTED_URGENT = 32  # in the queue of those that owe it to a Query for their own address
 
 
 class GroupTable:
@@ -65,15 +68,16 @@ class GroupTable:
 
     def _reindex(self, rows: int) -> None:
         """An index of at most half load for so many rows, with what is listened to in it."""
+        listened = np.flatnonzero(self.references[: self.used]).astype(np.uint32)
         self._slots = np.zeros(1 << max(6, (2 * rows - 1).bit_length()), np.uint64)
         self._pinned_slots = pin("uint64_t[]", self._slots)
         self.c.slots = self._pinned_slots
         self.c.slots_log2 = len(self._slots).bit_length() - 1
-        listened = np.flatnonzero(self.references[: self.used]).astype(np.uint32)
         lib.fastmld_index(self.c, pin("uint32_t[]", listened), len(listened))
 
     def reserve(self, n: int) -> None:
-        """Room for n more rows, so that nothing after this can fail."""
+        """Room for n more rows, so that nothing after this can fail. Raises MemoryError: then nothing changed."""
+        np.empty(n * _OCTETS_TO_JOIN, np.uint8)  # a join is not undone half way, so what it will need must be there
         if self.used + n > len(self._records):
             self._grow(max(self.used + n, len(self._records) + len(self._records) // 2))
         if 2 * (self.live + n) > len(self._slots):

@@ -15,10 +15,12 @@ import numpy.typing as npt
 from fastmld import _native
 from fastmld._native import lib, pin
 from fastmld.addresses import is_silent
+from fastmld.debts import Debts
 from fastmld.groups import (
     LAST_REPORTER,
     LISTED_IDLE,
     LISTED_OVERDUE,
+    LISTED_URGENT,
     NO_DEADLINE,
     NO_ROWS,
     REPORTED,
@@ -37,7 +39,8 @@ _NO_BOUND = int(np.iinfo(np.int64).min)
 _SAID = np.uint8(LAST_REPORTER | REPORTED)
 _UNSAID = np.uint8(0xFF & ~(LAST_REPORTER | REPORTED))
 _NOT_LAST = np.uint8(0xFF & ~LAST_REPORTER)
-_UNLISTED = np.uint8(0xFF & ~(LISTED_IDLE | LISTED_OVERDUE))
+_LISTED_OWING = LISTED_OVERDUE | LISTED_URGENT
+_UNLISTED = np.uint8(0xFF & ~(LISTED_IDLE | _LISTED_OWING))
 
 
 class Memberships:
@@ -51,7 +54,7 @@ class Memberships:
         self._timers = Timers(self.table)
         self._delayed_joins = Timers(self.table)
         self._idle = Pile(self.table, LISTED_IDLE)
-        self._overdue = Pile(self.table, LISTED_OVERDUE)
+        self._debts = Debts(self.table, self.interfaces)
         # By interface: no timer ends later, overdue ones apart; the template of its frames.
         self._bound_ms = np.full(1 << 16, _NO_BOUND, np.int64)
         self.template_of = np.zeros(1 << 16, np.uint32)
@@ -95,13 +98,13 @@ class Memberships:
             self._say_done(interface, rows, now_ms)
         self._stop(rows, State.IDLE)
         self._idle.take(interface.index)
-        self._overdue.take(interface.index)
+        self._debts.forget(interface.index)
         self._bound_ms[interface.index] = _NO_BOUND
 
     def forget(self, interface: Interface) -> None:
         """The interface is gone, and its rows with it. Nothing is said."""
         self._idle.take(interface.index)
-        self._overdue.take(interface.index)
+        self._debts.forget(interface.index)
         self._bound_ms[interface.index] = _NO_BOUND
         rows = self.table.rows_of(interface.index).copy()
         self._stop(rows, State.NON_LISTENER)
@@ -156,7 +159,7 @@ class Memberships:
         """The rows of a pool that no frame of the batch named: all of them are idle, or their timers end too late."""
         table = self.table
         rows = pool[table.fold[pool] == 0]
-        rows = rows[~self._is_overdue(rows, now_ms)]
+        rows = rows[~self._debts.are_owed(rows, now_ms)]
         if zeros:
             table.flags[rows] |= _SAID
             table.repeats[rows] = 0
@@ -175,7 +178,7 @@ class Memberships:
         ready = (state != State.DELAYED_JOIN) & (table.flags[rows] & SILENT == 0)
         if not ready.all():
             folds, rows, state = folds[ready], rows[ready], state[ready]
-        overdue = self._is_overdue(rows, now_ms)
+        overdue = self._debts.are_owed(rows, now_ms)
         if overdue.any():  # it owes one Report whatever is asked; only a Report heard takes that away
             moved = ~overdue | (folds["flag_if_delaying"] == CLEAR)
             folds, rows, state = folds[moved], rows[moved], state[moved]
@@ -200,24 +203,27 @@ class Memberships:
         rows = target[specific]
         mute = (table.state[rows] == State.DELAYED_JOIN) | (table.flags[rows] & SILENT != 0)
         kept = np.ones(len(asked), np.bool_)
-        kept[np.flatnonzero(specific)[mute | self._is_overdue(rows, now_ms)]] = False
+        kept[np.flatnonzero(specific)[mute | self._debts.are_owed(rows, now_ms)]] = False
         kept[np.flatnonzero(general)[~np.isin(target[general], list(pools))]] = False
 
         owner = target.astype(np.int64)
         owner[specific] = table.interface[rows]
-        short = []
+        short: list[tuple[Rows, Rows, int]] = []
         for index in np.unique(owner[kept]).tolist():
             of_interface = kept & (owner == index)
             pool = pools.get(index, NO_ROWS)
             named = target[of_interface & specific]
             wanted = len(named) + len(pool) * int((of_interface & general).sum())
             budget = self.interfaces[index].budget
-            if budget.unlimited or (index not in self._overdue and wanted <= budget.available(now_ms)):
+            if budget.unlimited or (index not in self._debts and wanted <= budget.available(now_ms)):
                 budget.take(wanted, now_ms)
                 continue
             kept &= ~of_interface
             named = np.unique(named)
-            short.append(np.concatenate((named, pool[~np.isin(pool, named)])))
+            others = pool[~np.isin(pool, named)]
+            # What is owed already goes before the answers to General Queries.
+            wanted = len(named) + (0 if index in self._debts else len(others))
+            short.append((named, others, budget.take(wanted, now_ms)))
 
         position = 0
         target, general = target[kept], general[kept]
@@ -226,11 +232,12 @@ class Memberships:
             self._put_reports(pools[int(target[query])], now_ms)
             position = query + 1
         self._put_reports(target[position:], now_ms)
-        for rows in short:
-            interface = self.interfaces[int(table.interface[rows[0]])]
-            granted = interface.budget.take(len(rows), now_ms)
-            self._put_reports(rows[:granted], now_ms)
-            self._owe(rows[granted:], now_ms)
+        for named, others, granted in short:
+            left = max(0, granted - len(named))
+            self._put_reports(named[:granted], now_ms)
+            self._put_reports(others[:left], now_ms)
+            self._debts.owe(named[granted:], now_ms, urgent=True)
+            self._debts.owe(others[left:], now_ms)
 
     # Time
 
@@ -256,32 +263,15 @@ class Memberships:
             rows, times_ms = rows[order], times_ms[order]
         self._put_reports(rows, times_ms)
 
-    def release_overdue(self, now_ms: int) -> None:
+    def pay_debts(self, now_ms: int) -> None:
         """Send what is owed, oldest first, as far as the tokens of now_ms go."""
-        for index in self._overdue.interfaces():
-            budget = self.interfaces[index].budget
-            while len(rows := self._overdue.peek(index)):
-                owing = np.flatnonzero(self._owes(rows, now_ms))
-                granted = budget.take(len(owing), now_ms)
-                short = granted < len(owing)
-                self._overdue.drop(index, int(owing[granted]) if short else len(rows))
-                said, times_ms = self._say(rows[owing[:granted]], now_ms)
-                self._put_reports(said, times_ms)
-                if short:
-                    break
+        for rows in self._debts.pay(now_ms):
+            self._put_reports(*self._say(rows, now_ms))
 
     def next_ms(self, now_ms: int) -> int | None:
-        """When expire or release_overdue will have something to do; None: never, unless something is heard."""
-        deadlines = [ms for ms in (self._timers.next_ms(), self._delayed_joins.next_ms()) if ms is not None]
-        for index in self._overdue.interfaces():
-            while len(rows := self._overdue.peek(index)):
-                stale = int(np.argmax(np.append(self._owes(rows, now_ms), True)))
-                if stale:
-                    self._overdue.drop(index, stale)
-                if stale < len(rows):
-                    deadlines.append(self.interfaces[index].budget.next_ms(now_ms))
-                    break
-        return min(deadlines, default=None)
+        """When expire or pay_debts will have something to do; None: never, unless something is heard."""
+        ends = (self._timers.next_ms(), self._delayed_joins.next_ms(), self._debts.next_ms(now_ms))
+        return min((ms for ms in ends if ms is not None), default=None)
 
     # What these are made of
 
@@ -314,17 +304,10 @@ class Memberships:
 
     def _fire(self, rows: Rows, times_ms: Times, now_ms: int) -> tuple[Rows, Times]:
         """Timers that ended, in order: those that are granted a Report are taken as said, the others owe it."""
-        granted = np.ones(len(rows), np.bool_)
-        for index, members in by_interface(self.table, rows):
-            interface = self.interfaces[index]
-            if interface.budget.unlimited:
-                continue
-            n = 0 if index in self._overdue else interface.budget.take(len(members), now_ms)
-            if n < len(members):
-                granted[np.flatnonzero(self.table.interface[rows] == index)[n:]] = False
+        granted = self._debts.grant(rows, now_ms)
         if not granted.all():
             owing = ~granted
-            self._owe(rows[owing], times_ms if isinstance(times_ms, int) else times_ms[owing])
+            self._debts.owe(rows[owing], times_ms if isinstance(times_ms, int) else times_ms[owing])
             rows, times_ms = rows[granted], times_ms if isinstance(times_ms, int) else times_ms[granted]
         return self._say(rows, times_ms)
 
@@ -369,26 +352,6 @@ class Memberships:
         table.repeats[rows] = 0
         table.flags[rows] &= _UNSAID
 
-    def _owe(self, rows: Rows, since_ms: Times) -> None:
-        """No token: the row stays Delaying, its deadline past, until there is one."""
-        if not len(rows):
-            return
-        self.table.state[rows] = State.DELAYING
-        self.table.deadline_ms[rows] = since_ms
-        self._overdue.add(rows)
-        for index, members in by_interface(self.table, rows):
-            self.interfaces[index].deferred += len(members)
-
-    def _owes(self, rows: Rows, now_ms: int) -> npt.NDArray[np.bool_]:
-        """Which rows of the queue are not stale."""
-        state, deadline_ms = self.table.state[rows], self.table.deadline_ms[rows]
-        return np.asarray((state == State.DELAYING) & (deadline_ms <= now_ms))
-
-    def _is_overdue(self, rows: Rows, now_ms: int) -> npt.NDArray[np.bool_]:
-        if not self._overdue.interfaces():
-            return np.zeros(len(rows), np.bool_)
-        return np.asarray((self.table.flags[rows] & LISTED_OVERDUE != 0) & self._owes(rows, now_ms))
-
     def _draw(self, rows: Rows, now_ms: Times, delays_ms: int | npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
         """(N,) deadlines: now_ms and a delay of 1 to delays_ms, drawn."""
         deadlines = np.empty(len(rows), np.int64)
@@ -425,18 +388,15 @@ class Memberships:
     def _compact(self) -> None:
         """Renumber the rows, and make every index of them anew."""
         table = self.table
-        owed = [self._overdue.take(index) for index in self._overdue.interfaces()]
-        overdue = np.concatenate(owed) if owed else NO_ROWS
-        overdue = overdue[table.state[overdue] == State.DELAYING]
+        urgent, overdue = self._debts.take_all()
         moved = table.compact()
-        overdue = moved[overdue]
         rows = np.arange(table.used, dtype=np.uint32)
         table.flags[rows] &= _UNLISTED
         self._timers.clear()
         self._delayed_joins.clear()
         self._idle.clear()
-        self._overdue.add(overdue)
-        delaying = (table.state == State.DELAYING) & (table.flags & LISTED_OVERDUE == 0)
+        self._debts.restore(moved[urgent], moved[overdue])
+        delaying = (table.state == State.DELAYING) & (table.flags & _LISTED_OWING == 0)
         self._timers.arm(rows[delaying])
         self._delayed_joins.arm(rows[table.state == State.DELAYED_JOIN])
         idle = rows[(table.state == State.IDLE) & (table.flags & SILENT == 0)]

@@ -23,6 +23,9 @@ class Pile:
     def __contains__(self, interface: int) -> bool:
         return interface in self._queues
 
+    def __len__(self) -> int:
+        return len(self._queues)
+
     def interfaces(self) -> list[int]:
         """The interfaces that have rows here."""
         return list(self._queues)

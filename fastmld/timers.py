@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +31,7 @@ class Timers:
     def clear(self) -> None:
         """Forget all candidates: the rows were renumbered."""
         self._slots = _Slots()
-        # Slots whose turn has come, by the same key; and a heap of when each has something next, which may be too early.
+        # Slots whose turn has come, by the same key; and a heap of when each has something next: it may be too early.
         self._turns: dict[int, Turn] = {}
         self._next: list[int] = []
         self._candidates = 0
@@ -210,8 +209,7 @@ class _Slots:
         members = self._lists.pop(key, None)
         if members is None:
             return NO_ROWS
-        rows = members[0] if len(members) == 1 else np.concatenate(members)
-        return rows
+        return members[0] if len(members) == 1 else np.concatenate(members)
 
     def first(self) -> int | None:
         while self._heap and self._heap[0] not in self._lists:

@@ -13,8 +13,8 @@ _LOOK: Final = 64
 
 
 class Turn:
-    """Sorted runs of (millisecond of the slot, row). A run is merged into the one before it unless that is twice as long,
-    so there are few, and a candidate is merged O(log) times.
+    """Sorted runs of (millisecond of the slot, row). A run is merged into the one before it unless that is twice as
+    long, so there are few, and a candidate is merged O(log) times.
     """
 
     def __init__(self, table: GroupTable, begin_ms: int) -> None:

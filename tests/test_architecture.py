@@ -15,7 +15,7 @@ FLOORS = [
     {"errors", "constants", "_native", "__version__"},
     {"addresses", "batch", "budget", "groups", "listener_v1"},
     {"interface", "turn", "piles", "outbox"},
-    {"timers"},
+    {"timers", "debts"},
     {"memberships"},
     {"engine"},
     {"links"},

@@ -77,9 +77,7 @@ def interface(
         options += option(order, 9, bytes([resolution]))
     if offset is not None:
         options += option(order, 14, struct.pack(order + "q", offset))
-    return block(
-        order, 1, struct.pack(order + "HHI", link_type, 0, snaplen) + options + option(order, 0, b"")
-    )
+    return block(order, 1, struct.pack(order + "HHI", link_type, 0, snaplen) + options + option(order, 0, b""))
 
 
 def enhanced(order: str, frame: bytes, ticks: int = 0, number: int = 0) -> bytes:
@@ -88,9 +86,7 @@ def enhanced(order: str, frame: bytes, ticks: int = 0, number: int = 0) -> bytes
 
 
 def old_packet(order: str, frame: bytes, ticks: int = 0, number: int = 0) -> bytes:
-    fields = struct.pack(
-        order + "HH4I", number, 3, ticks >> 32, ticks & 0xFFFFFFFF, len(frame), len(frame) + 7
-    )
+    fields = struct.pack(order + "HH4I", number, 3, ticks >> 32, ticks & 0xFFFFFFFF, len(frame), len(frame) + 7)
     return block(order, 2, fields + frame)
 
 
@@ -109,9 +105,7 @@ def test_pcap_in_either_order_and_resolution(order: str, magic: int, unit_ns: in
     capture = parse_capture(data)
     assert capture.error is None
     assert frames_of(capture) == FRAMES
-    assert times_of(capture) == [
-        (1_700_000_000 + i) * NS + (999_999 - i) * unit_ns for i in range(len(FRAMES))
-    ]
+    assert times_of(capture) == [(1_700_000_000 + i) * NS + (999_999 - i) * unit_ns for i in range(len(FRAMES))]
     assert [frame for frame, _ in RawPcapReader(io.BytesIO(data))] == FRAMES
 
 
@@ -205,9 +199,7 @@ def test_simple_packets_are_cut_to_the_snapshot_length() -> None:
 
 
 @orders
-@pytest.mark.parametrize(
-    "resolution", [None, 0, 3, 6, 9, 12, 19, 30, 0x80, 0x81, 0x8A, 0x94, 0xA0, 0xBF, 0xFF]
-)
+@pytest.mark.parametrize("resolution", [None, 0, 3, 6, 9, 12, 19, 30, 0x80, 0x81, 0x8A, 0x94, 0xA0, 0xBF, 0xFF])
 @pytest.mark.parametrize("offset", [None, 0, 1_700_000_000, -(10**6), -(2**40)])
 def test_time_resolutions_and_offsets(order: str, resolution: int | None, offset: int | None) -> None:
     unit = Fraction(1, 10**6)

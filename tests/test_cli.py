@@ -129,7 +129,14 @@ def test_a_missing_extra_is_named(tmp_path: Path, missing: str) -> None:
 )
 def test_standard_output_that_cannot_be_written(arguments: tuple[str, ...]) -> None:
     with Path("/dev/full").open("w") as full:
-        ended = subprocess.run([*FASTMLD, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, input=SCRIPT)
+        ended = subprocess.run(
+            [*FASTMLD, *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            input=SCRIPT,
+            env=os.environ | {"PYTHONUNBUFFERED": ""},
+        )
     assert ended.returncode == 2
     assert ended.stderr == "fastmld: standard output: No space left on device\n"
 

@@ -85,7 +85,7 @@ class Script:
     def change(self, index: int) -> None:
         interface = self.interfaces[index]
         what = self.choose(4)
-        if what == 0 and not interface.done_always:
+        if what == 0:
             self.pair.change("set_up", index, not interface.up, self.now_ms)
         elif what == 1:
             self.pair.change("set_carrier", index, not interface.carrier, self.now_ms)

@@ -113,9 +113,12 @@ class Listener:
             if member.references:
                 continue
             del interface.memberships[address]
-            owes_done = member.last_reporter or (interface.done_always and member.spoke)
-            if owes_done and interface.works:
+            if interface.works and self._owes_done(interface, member):
                 self._send(interface, member, now_ms, LOCAL, "done")
+
+    @staticmethod
+    def _owes_done(interface: Interface, member: Membership) -> bool:
+        return member.last_reporter or (interface.done_always and member.spoke)
 
     def set_up(self, index: int, up: bool, now_ms: int) -> None:
         self._expire_before(now_ms)
@@ -123,7 +126,7 @@ class Listener:
         worked = interface.works
         if worked and not up:
             for member in interface.memberships.values():
-                if member.last_reporter:
+                if self._owes_done(interface, member):
                     self._send(interface, member, now_ms, LOCAL, "done")
         interface.up = up
         self._after_link_change(interface, worked, now_ms)
