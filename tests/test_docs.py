@@ -1,0 +1,29 @@
+"""The documents name things that are there."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_every_test_that_the_rfc_map_names_exists() -> None:
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "rfc-map.md").read_text()))
+    defined = set()
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        defined |= set(re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE))
+    assert named
+    assert named <= defined, f"docs/rfc-map.md names {sorted(named - defined)}"
+
+
+def test_every_rule_and_every_rung_is_in_the_map() -> None:
+    page = (ROOT / "docs" / "rfc-map.md").read_text()
+    for rule in range(1, 21):
+        assert f"| N{rule} |" in page
+    for rung in range(1, 15):
+        assert f"| {rung} |" in page
+
+
+def test_every_file_that_the_documents_name_exists() -> None:
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "csrc" / "README.md"]:
+        for name in re.findall(r"`((?:fastmld|csrc|tests|docs|examples|bench)/[\w/.]+\.\w+)`", page.read_text()):
+            assert (ROOT / name).exists(), f"{page.name} names {name}"
