@@ -23,6 +23,9 @@ lint: $(BUILT)
 	$(BIN)/mypy
 	for source in csrc/*.c; do $(CC) -std=c11 -O2 -D_GNU_SOURCE $(CFLAGS_STRICT) -fsyntax-only $$source || exit 1; done
 
+docs: $(BUILT)
+	$(BIN)/python docs/generate.py
+
 bench: $(BUILT)
 	$(BIN)/pytest bench $(PYTEST_ARGS)
 

@@ -357,3 +357,12 @@ def test_random_life_within_the_budget() -> None:
         assert states == {"idle_listener"}
         receive(engine, now_ms, frames.query(delay_ms=100))
         assert {one.group for one in run(engine, now_ms + 60_000)} == {group(n) for n in range(1, 61)}
+
+
+def test_a_pool_that_a_leave_emptied_while_a_report_was_owed() -> None:
+    engine = fastmld.Engine(seed=0)
+    lan = engine.add_interface("lan", mac=frames.MAC, link_local=frames.LINK_LOCAL, report_rate=1)
+    for now_ms, step in enumerate((engine.join, engine.join, engine.leave)):
+        step(lan, ("ff05::a", "ff05::b", "ff05::a")[now_ms], now_ms=now_ms)
+    query = fastmld.FrameBatch.from_list([frames.query(delay_ms=0)], lan)
+    assert fastmld.VERDICTS[engine.receive(query, now_ms=3)[0]] == "accepted"

@@ -217,6 +217,29 @@ def enumerate_patterns(patterns: list[str], cuts: list[int], now_ms: int = 3) ->
     assert (np.asarray(out.times_ms) == now_ms).all()
     pairs = list(zip(rows.interface[expected].tolist(), rows.low[expected].tolist(), strict=True))
     assert answers_in(out) == pairs
+    lives_on(engine, rows, truth, len(patterns))
+
+
+def lives_on(engine: fastmld.Engine, rows: Rows, truth: OneByOne, count: int) -> None:
+    """What the batch left behind still works: timers fire in order, and nobody is deaf to the next Query."""
+    running = truth.deadline_ms != NONE
+    if running.any():
+        assert engine.next_deadline_ms() == truth.deadline_ms[running].min()
+    half_ms = truth.now_ms + SMALL_MS
+    due = np.flatnonzero(truth.deadline_ms <= half_ms)
+    due = due[np.argsort(truth.deadline_ms[due], kind="stable")]
+    engine.advance(now_ms=half_ms)
+    out = engine.transmit(limit=ALL)
+    assert np.asarray(out.times_ms).tolist() == truth.deadline_ms[due].tolist()
+    assert answers_in(out) == list(zip(rows.interface[due].tolist(), rows.low[due].tolist(), strict=True))
+
+    everyone = np.arange(count, dtype=np.uint32)
+    query = np.tile(np.frombuffer(frames.query(delay_ms=1), dtype=np.uint8), (count, 1))
+    receive(engine, query, everyone, half_ms)
+    engine.advance(now_ms=half_ms + 1)
+    out = engine.transmit(limit=ALL)
+    assert answers_in(out) == list(zip(rows.interface.tolist(), rows.low.tolist(), strict=True))
+    assert engine.next_deadline_ms() is None
 
 
 def explain(rows: Rows, at: int, truth: OneByOne, flag: np.ndarray, deadline_ms: np.ndarray) -> str:

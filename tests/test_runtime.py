@@ -1,6 +1,7 @@
 """The loop on links that the test holds in its hands; the clock is virtual wherever time matters."""
 
 import asyncio
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from fastmld import Engine, FrameBatch
-from fastmld.links import MAX_WAITING, NoSuchInterface
+from fastmld.links import MAX_WAITING, LinkRefused, NoSuchInterface
 from fastmld.links.memory import Wire
 from fastmld.links.packet_ring import PacketRing
 from fastmld.runtime import Runtime
@@ -243,6 +244,15 @@ def test_an_interface_that_does_not_exist_is_named() -> None:
         with pytest.raises(NoSuchInterface, match="nosuch0"):
             runtime.open("nosuch0")
         assert runtime.interfaces == []
+
+
+def test_live_interfaces_need_pyroute2(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == "pyroute2"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "pyroute2", None)
+    monkeypatch.delitem(sys.modules, "fastmld.links.netlink", raising=False)
+    with Runtime() as runtime, pytest.raises(LinkRefused, match=r"fastmld\[live\]"):
+        runtime.open("lo")
 
 
 def test_closing_twice_is_fine() -> None:
