@@ -124,9 +124,7 @@ class Runtime:
         link.close()
 
     def counters(self, interface: int) -> dict[str, int]:
-        """The engine's and the link's counters of an interface in one; worst_lateness_ms is of all
-        interfaces.
-        """
+        """The engine's and the link's counters of an interface in one; worst_lateness_ms is of all interfaces."""
         return {
             **self.engine.counters(interface),
             **self._links[interface].counters(),

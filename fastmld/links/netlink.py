@@ -19,7 +19,7 @@ try:
     from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
     from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 except ModuleNotFoundError as error:
-    if error.name != "pyroute2":
+    if (error.name or "").partition(".")[0] != "pyroute2":
         raise
     raise LinkRefused("live interfaces need pyroute2: pip install 'fastmld[live]'") from None
 
@@ -60,9 +60,7 @@ class Netlink:
 
     def __init__(self) -> None:
         self.interfaces: dict[int, InterfaceState] = {}
-        self._socket = socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
-        )
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_SIZE)
         self._socket.bind((0, _LINK_GROUP | _IPV6_ADDRESS_GROUP))
         self._sequence = 0
@@ -105,9 +103,7 @@ class Netlink:
         yield from [_copy(state) for state in self.interfaces.values()]
 
     def _dump(self) -> None:
-        """Ask for all links, then all addresses. What happens meanwhile arrives among the answers, in
-        order.
-        """
+        """Ask for all links, then all addresses. What happens meanwhile arrives among the answers, in order."""
         while True:
             self.interfaces = {}
             try:

@@ -95,9 +95,7 @@ class PacketRing:
             self._close_sockets()
             if error.errno in _SHUT:
                 raise NoSuchInterface(f"there is no interface {name}") from None
-            raise LinkRefused(
-                f"{name}: no ring of {blocks} x {block_size} octets: {error.strerror}"
-            ) from error
+            raise LinkRefused(f"{name}: no ring of {blocks} x {block_size} octets: {error.strerror}") from error
 
         # A quarter of the ring at a time: the kernel goes on with the rest while this is worked on.
         self._most_blocks = max(1, blocks // 4)

@@ -51,9 +51,9 @@ class Namespace:
         self.enter = ["nsenter", "--preserve-credentials", "-U", "-n", "-t", said]
         self.run("ip", "link", "set", "lo", "up")
 
-    def run(self, *command: str, check: bool = True) -> str:
-        """Run a command in here; what it says."""
-        done = subprocess.run([*self.enter, *command], capture_output=True, text=True, timeout=60)
+    def run(self, *command: str, says: str = "", check: bool = True) -> str:
+        """Run a command in here, on what `says` has to say; what it answers."""
+        done = subprocess.run([*self.enter, *command], input=says, capture_output=True, text=True, timeout=60)
         if check and done.returncode:
             raise AssertionError(f"{' '.join(command)}: {done.stderr.strip()}")
         return done.stdout

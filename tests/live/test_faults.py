@@ -101,6 +101,22 @@ def test_one_link_deleted_the_other_goes_on(lab: Lab) -> None:
         assert listener.process.wait(20) == 0
 
 
+def test_more_news_than_the_kernel_keeps_for_us(lab: Lab) -> None:
+    """What rtnetlink could not deliver is asked for."""
+    host, peer = lab.first, lab.namespace()
+    lab.veth(host, "v0", peer, "p0")
+    lab.veth(host, "v1", peer, "p1")
+    listener = Listener(host, "v0,v1", f"ff05::1:0+{N}", QUIET)
+    listener.wait_for(lambda line: line["v0"]["sent"] == line["v1"]["sent"] == N)
+    with listener.frozen():
+        news = [f"link set v0 mtu {1400 + n % 100}" for n in range(2000)]
+        host.run("ip", "-batch", "-", says="\n".join([*news, "link del v1", "link set v0 mtu 1279"]))
+    said = listener.wait_for(lambda line: line["ended"] == ["v1"])
+    assert said["v0"]["last_reporter"] == 0
+    host.ip("link set v0 mtu 1500")
+    assert reported_again(listener, said["v0"]["sent"])
+
+
 def test_leaving_a_bridge_is_not_being_deleted(cable: Cable, listener: Listener) -> None:
     cable.host.ip("link add br0 type bridge")
     cable.host.ip("link set v0 master br0")
