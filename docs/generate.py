@@ -36,7 +36,7 @@ def state_machine() -> str:
         "# The MLDv1 listener's states",
         "",
         "Made by `make docs` from `TRANSITIONS` in `fastmld/listener_v1.py`; `tests/test_listener_v1.py` holds the two",
-        "together, and the table to the vector form that runs. The flag says that we were the last to report the address.",
+        "together, and the table to the vector form that runs. The flag: we were the last to report it.",
         "",
     ]
     for state in STATE:
@@ -47,9 +47,9 @@ def state_machine() -> str:
                 lines.append(f"| {EVENT[event]} | {STATE[target]} | {done} |")
         lines.append("")
     lines += [
-        "Not in the table, because they are not one address's events: an interface that stops talking sends Done for each",
-        "address whose flag is set (unless it was its carrier that was lost), clears the flags and stops the timers; when",
-        "it talks again, each address starts listening anew. ff02::1 and addresses of scope 0 and 1 are Idle for ever.",
+        "Not in the table, because they are not one address's events: an interface that stops talking sends Done for",
+        "each address whose flag is set (unless it was its carrier that was lost), clears flags, stops timers;",
+        "when it talks again, each address starts listening anew. ff02::1 and scopes 0 and 1 are Idle for ever.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -256,6 +256,7 @@ class Engine:
         buffer = np.empty(_LONGEST_FRAME * n, np.uint8)
         frames = FrameBatch(buffer, np.empty(n, np.int64), np.empty(n, np.uint32), np.empty(n, np.uint32), times_ms)
         if not n:
+            self._members.tidy()
             return frames
         octets = lib.fastmld_emit(
             self._members.table.c, self._pinned_templates, pin("uint32_t[]", rows), pin("uint32_t[]", templates),
@@ -264,6 +265,7 @@ class Engine:
         )  # fmt: skip
         frames.buffer = buffer[:octets]
         self._count_sent(templates, kinds)
+        self._members.tidy()
         return frames
 
     def next_deadline_ms(self) -> int | None:

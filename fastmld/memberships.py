@@ -84,8 +84,6 @@ class Memberships:
         self._stop(rows, State.NON_LISTENER)
         table.release(interface.index, rows)
         interface.set_groups(table.count(interface.index))
-        if table.is_sparse and not self.outbox:
-            self._compact()
 
     def report_again(self, interface: Interface, now_ms: int) -> None:
         """Report, with its repeat, everything that is not a delayed join (rules N15, N16)."""
@@ -109,6 +107,9 @@ class Memberships:
         rows = self.table.rows_of(interface.index).copy()
         self._stop(rows, State.NON_LISTENER)
         self.table.release(interface.index, rows)
+
+    def tidy(self) -> None:
+        """Close the gaps that leaving made, when they are many and no message waits that names a row by its number."""
         if self.table.is_sparse and not self.outbox:
             self._compact()
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import dpkt
-import frames
 import numpy as np
 import pytest
 
+import frames
 from fastmld.__main__ import main
 from fastmld.links.capture import append_pcap, begin_pcap
 

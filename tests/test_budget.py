@@ -3,12 +3,12 @@
 import random
 from collections import Counter
 
-import frames
 import numpy as np
 import pytest
-from said import Said, run, said
 
 import fastmld
+import frames
+from said import Said, run, said
 
 RATE, BURST = 100, 10  # Reports a second; the burst is a tenth of the rate
 

@@ -4,15 +4,15 @@ import itertools
 import random
 from statistics import NormalDist
 
-import frames
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+import fastmld
+import frames
 from model.draw import draw_ms
 from model.listener import Interface
 from model.pair import Pair, seen
-
-import fastmld
 
 words = st.integers(0, (1 << 64) - 1)
 times = st.integers(-(1 << 62), 1 << 62)

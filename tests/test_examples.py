@@ -14,8 +14,9 @@ from ipaddress import IPv6Address
 from pathlib import Path
 from types import ModuleType
 
-import frames
 import pytest
+
+import frames
 
 sys.path.append(str(Path(__file__).parent / "live"))
 from lab import Lab, Namespace, Refused, wait_for

@@ -10,14 +10,14 @@ import itertools
 import random
 from dataclasses import dataclass
 
-import frames
 import numpy as np
 import pytest
+
+import fastmld
+import frames
 from model.draw import draw_ms
 from model.listener import Interface, Listener
 from model.pair import Pair
-
-import fastmld
 
 SEED = 2710
 SMALL_MS, LARGE_MS = 20, 300

@@ -1,8 +1,6 @@
 """The builders of the tests against scapy, which built the same frames from its own reading of the RFCs."""
 
-import frames
 import pytest
-from model.listener import Interface, build
 from scapy.layers.inet6 import (
     ICMPv6MLDMultAddrRec,
     ICMPv6MLDone,
@@ -17,6 +15,9 @@ from scapy.layers.inet6 import (
 )
 from scapy.layers.l2 import Dot1Q, Ether
 from scapy.packet import Packet
+
+import frames
+from model.listener import Interface, build
 
 GROUP = "ff05::101"
 MAC = "02:00:00:00:00:01"

@@ -5,15 +5,15 @@ import random
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-import frames
 import numpy as np
 import pytest
-from frames import Frame
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model import ladder
 
 import fastmld
+import frames
+from frames import Frame
+from model import ladder
 
 GROUP = frames.address("ff05::101")
 SILENT = frames.address("ff01::5")  # listened to, never spoken of

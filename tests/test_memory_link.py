@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
 
-import frames
 import pytest
 
+import frames
 from fastmld import Engine, FrameBatch
 from fastmld.links.memory import Tap, Wire
 from fastmld.runtime import Runtime, simulate

@@ -5,9 +5,9 @@ import socket
 import struct
 from collections.abc import Iterator
 
-import frames
 import pytest
 
+import frames
 from fastmld.links.mld_filter import mld_filter
 
 TAG = b"\x81\x00\x00\x07"

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TypeVar
 
-import frames
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+import frames
 from model.listener import Interface
 from model.pair import Pair
 

@@ -8,16 +8,16 @@ from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any
 
-import frames
 import numpy as np
 import pytest
-from replay_bench import GROUP, OTHER, OWN, T0, Bench, S, join, leave, own_done, own_report, pcap
 from scapy.layers.l2 import Ether
 from scapy.utils import PcapNgWriter
 
 import fastmld
+import frames
 from fastmld.__main__ import main
 from fastmld.replay import replay
+from replay_bench import GROUP, OTHER, OWN, T0, Bench, S, join, leave, own_done, own_report, pcap
 
 
 @pytest.fixture

@@ -4,8 +4,9 @@ from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any
 
-import frames
 import pytest
+
+import frames
 from replay_bench import GROUP, OTHER, T0, Bench, S, join, leave, listen, own_done, own_report
 
 

@@ -3,13 +3,13 @@
 import itertools
 from ipaddress import IPv6Address
 
-import frames
 import numpy as np
 import pytest
-from model import ladder
-from said import briefly, run, said
 
 import fastmld
+import frames
+from model import ladder
+from said import briefly, run, said
 
 GROUP, OTHER = "ff05::101", "ff05::102"
 MAC = "02:00:00:00:00:01"

@@ -5,10 +5,10 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import frames
 import numpy as np
 import pytest
 
+import frames
 from fastmld import Engine, FrameBatch
 from fastmld.links import MAX_WAITING, LinkRefused, NoSuchInterface
 from fastmld.links.memory import Wire

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import frames
 import numpy as np
 import pytest
-from said import briefly, run, said
 
 import fastmld
+import frames
+from said import briefly, run, said
 
 GROUP = "ff05::101"
 GROUPS = [f"ff05::{n:x}" for n in range(1, 401)]

@@ -7,6 +7,7 @@ and the holder as long as its standard input: nothing outlives the tests, howeve
 from __future__ import annotations
 
 import json
+import os
 import select
 import signal
 import socket
@@ -19,11 +20,20 @@ from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
+
 HERE = Path(__file__).parent
 
 
 class Refused(Exception):
     """This machine lets nobody make namespaces; says why."""
+
+
+def without(reason: str) -> None:
+    """Skip, or fail where live tests are required."""
+    if os.environ.get("FASTMLD_REQUIRE_LIVE") == "1":
+        pytest.fail(f"live tests are required, but {reason}")
+    pytest.skip(reason)
 
 
 class Namespace:
@@ -154,6 +164,13 @@ class Lab:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class Cable(NamedTuple):
+    """An engine's port v0 in `host`, and the other end of the cable, p0, in `peer`."""
+
+    host: Namespace
+    peer: Namespace
 
 
 class Listener:

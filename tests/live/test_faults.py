@@ -1,9 +1,9 @@
 """Faults that the kernel tells of: the link goes down, its cable, its MTU, its address, the link itself."""
 
-import frames
 import pytest
-from conftest import Cable
-from lab import Lab, Listener, heard, wait_for
+
+import frames
+from lab import Cable, Lab, Listener, heard, wait_for
 
 pytestmark = pytest.mark.live
 

@@ -2,8 +2,9 @@
 
 import sys
 
-import frames
 import pytest
+
+import frames
 from lab import HERE, Lab, Listener, heard
 
 pytestmark = pytest.mark.live

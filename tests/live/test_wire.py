@@ -7,10 +7,10 @@ import struct
 import subprocess
 from pathlib import Path
 
-import frames
 import pytest
-from conftest import Cable, without
-from lab import Listener, heard, wait_for
+
+import frames
+from lab import Cable, Listener, heard, wait_for, without
 
 pytestmark = pytest.mark.live
 

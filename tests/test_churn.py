@@ -1,0 +1,50 @@
+"""Joining and leaving for ever: rows stay in join order, and memory stays bounded by what is listened to."""
+
+import numpy as np
+
+import fastmld
+import frames
+
+
+def addresses(first: int, n: int) -> np.ndarray:
+    column = np.zeros((n, 16), np.uint8)
+    column[:, :2] = 0xFF, 0x05
+    column[:, 12:] = np.arange(first, first + n, dtype=">u4").view(np.uint8).reshape(n, 4)
+    return column
+
+
+def test_rows_of_addresses_that_were_left_are_used_again() -> None:
+    engine = fastmld.Engine(seed=1)
+    lan = engine.add_interface("lan", mac=frames.MAC, link_local=frames.LINK_LOCAL, report_rate=None)
+    other = engine.add_interface("other", mac=frames.MAC, link_local=frames.LINK_LOCAL, report_rate=None)
+    engine.join(other, addresses(1, 10), now_ms=0)
+    engine.join(lan, addresses(0, 100), now_ms=0, delay_ms=50_000)
+    query = fastmld.FrameBatch.from_list([frames.query(delay_ms=10_000)], other)
+    for now_ms in range(1, 60):
+        engine.join(lan, addresses(1000 * now_ms, 1000), now_ms=now_ms)
+        engine.receive(query, now_ms=now_ms)
+        engine.leave(lan, addresses(1000 * now_ms, 1000), now_ms=now_ms)
+        engine.transmit()
+    assert engine._members.table.used < 5000
+
+    # What stayed has its order, its timers and its answers.
+    assert (engine.groups(lan)["address"] == addresses(0, 100)).all()
+    assert (engine.groups(lan)["deadline_ms"] == 50_000).all()
+    assert (engine.groups(other)["address"] == addresses(1, 10)).all()
+    engine.advance(20_000)
+    assert sorted(frame[-16:] for frame in engine.transmit()) == [row.tobytes() for row in addresses(1, 10)]
+    engine.advance(50_000)
+    assert [frame[-16:] for frame in engine.transmit()] == [row.tobytes() for row in addresses(0, 100)]
+
+
+def test_an_attack_on_the_indices_does_not_fill_memory() -> None:
+    """Queries and Reports in turn disarm and arm the same rows: each leaves a stale candidate behind."""
+    engine = fastmld.Engine(seed=1)
+    lan = engine.add_interface("lan", mac=frames.MAC, link_local=frames.LINK_LOCAL)
+    engine.join(lan, addresses(0, 8), now_ms=0)
+    engine.transmit()
+    turns = [frames.query(delay_ms=65_535), *(frames.report(row.tobytes()) for row in addresses(0, 8))]
+    batches = [fastmld.FrameBatch.from_list([frame], lan) for frame in turns]
+    for n in range(20_000):
+        engine.receive(batches[n % len(batches)], now_ms=n // 100)
+    assert engine._members._timers._candidates < 2 * 8 + 1024 + 8
