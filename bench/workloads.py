@@ -8,9 +8,9 @@ TPACKET_V3 ring would hold them, one in SLOT octets, so that a batch costs the m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from ipaddress import IPv6Address
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -89,7 +89,7 @@ def in_slots(frames: Octets, lengths: npt.NDArray[np.int64] | int = FRAME) -> Fr
 def split(frames: FrameBatch, size: int) -> list[FrameBatch]:
     """Batches of size frames, the last one of what is left; no octet is copied."""
     return [
-        FrameBatch(frames.buffer, frames.offsets[a : a + size], frames.lengths[a : a + size], frames._interfaces)
+        FrameBatch.from_buffer(frames.buffer, frames.offsets[a : a + size], frames.lengths[a : a + size], 0)
         for a in range(0, len(frames), size)
     ]
 
@@ -191,31 +191,3 @@ WORKLOADS: Final[dict[str, Workload]] = {
         specific, reports, alternating, junk,
     )
 }  # fmt: skip
-
-
-class Link:
-    """An engine at the end of a link at line rate: the clock goes with the frames, not with the computer.
-
-    engine, lan: an engine and its interface 0. frames_per_ms: 11,364 are 10 GbE full of 86-octet frames.
-    """
-
-    def __init__(self, engine: Any, frames_per_ms: int = 11_364) -> None:
-        self.engine = engine
-        self._frames_per_ms = frames_per_ms
-        self._seen = 0
-
-    @property
-    def now_ms(self) -> int:
-        """The time by the frames that have come in."""
-        return self._seen // self._frames_per_ms
-
-    def carry(self, batches: Iterator[FrameBatch] | list[FrameBatch]) -> int:
-        """Bring in batches, one receive, advance and transmit each; how many frames went out."""
-        engine, sent = self.engine, 0
-        for frames in batches:
-            self._seen += len(frames)
-            now_ms = self.now_ms
-            engine.receive(frames, now_ms)
-            engine.advance(now_ms)
-            sent += len(engine.transmit())
-        return sent

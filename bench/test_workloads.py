@@ -1,0 +1,69 @@
+"""The workloads are what they say: scapy reads their frames, and the engine's verdicts add up."""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address
+
+import numpy as np
+import pytest
+from scapy.layers.inet6 import IPv6, in6_chksum
+from scapy.layers.l2 import Ether
+
+import workloads
+from link import Link, listening
+
+N, LISTENED = 3000, 100
+CLEAN = [name for name in workloads.WORKLOADS if name != "junk"]
+
+
+@pytest.mark.parametrize("name", CLEAN)
+def test_scapy_finds_them_right(name: str) -> None:
+    frames = workloads.WORKLOADS[name](200, LISTENED, 1)
+    for octets in frames:
+        packet = Ether(octets)
+        ip = packet[IPv6]
+        message = bytes(ip.payload.payload)
+        group = IPv6Address(message[8:])
+        assert bytes(ip.payload)[:8] == bytes.fromhex("3a00 0502 0000 0100")
+        assert (ip.hlim, ip.plen, len(octets), len(message)) == (1, 32, 86, 24)
+        assert IPv6Address(ip.src).is_link_local
+        assert IPv6Address(ip.dst) == (group if int(group) else IPv6Address("ff02::1"))
+        assert packet.dst == "33:33" + "".join(f":{octet:02x}" for octet in IPv6Address(ip.dst).packed[12:])
+        blank = message[:2] + b"\0\0" + message[4:]
+        assert int.from_bytes(message[2:4], "big") == in6_chksum(58, IPv6(src=ip.src, dst=ip.dst), blank)
+
+
+@pytest.mark.parametrize("name", workloads.WORKLOADS)
+def test_the_same_seed_gives_the_same_frames(name: str) -> None:
+    make = workloads.WORKLOADS[name]
+    assert list(make(N, LISTENED, 7)) == list(make(N, LISTENED, 7))
+
+
+def counted(frames: workloads.FrameBatch) -> dict[str, int]:
+    engine = listening(LISTENED)
+    Link(engine).carry(workloads.split(frames, 256))
+    return engine.counters(0)
+
+
+def test_the_mix_is_as_stated() -> None:
+    counters = counted(workloads.mix(N, LISTENED, 1))
+    assert (
+        counters["accepted"] + counters["bad_destination"] == N
+    )  # a specific Query to a stranger's group is not for us
+    assert counters["general_query"] / N == pytest.approx(0.01, abs=0.01)
+    assert counters["group_query"] / N == pytest.approx(0.145, abs=0.03)
+    assert counters["bad_destination"] / N == pytest.approx(0.145, abs=0.03)
+    assert counters["report"] / N == pytest.approx(0.7, abs=0.03)
+    assert len(np.unique(workloads.mix(N, 100_000, 1).buffer.reshape(N, -1), axis=0)) > 0.98 * N
+
+
+@pytest.mark.parametrize("hit_rate", [0.0, 0.25, 1.0])
+def test_any_hit_rate(hit_rate: float) -> None:
+    counters = counted(workloads.specific(N, LISTENED, 1, hit_rate))
+    assert counters["group_query"] / N == pytest.approx(hit_rate, abs=0.03)
+
+
+def test_junk_is_hardly_ever_taken() -> None:
+    counters = counted(workloads.junk(N, LISTENED, 1))
+    assert counters["accepted"] / N < 0.05
+    assert {"truncated", "not_mld", "malformed", "bad_checksum"} <= {name for name, n in counters.items() if n}
