@@ -8,17 +8,17 @@
 /* Add length octets to a sum. A frame is under 2^17 octets, so 64 bits never overflow. */
 static inline uint64_t checksum_add(uint64_t sum, const uint8_t *octets, uint32_t length)
 {
-    for (; length >= 4; octets += 4, length -= 4) {
-        uint32_t word;
-        memcpy(&word, octets, 4);
-        sum += word;
+    for (; length >= 8; octets += 8, length -= 8) {
+        uint64_t word;
+        memcpy(&word, octets, 8);
+        sum += (word & 0xffffffff) + (word >> 32);
     }
     if (length) {
-        uint8_t rest[4] = {0};
-        uint32_t word;
+        uint8_t rest[8] = {0};
+        uint64_t word;
         memcpy(rest, octets, length);
-        memcpy(&word, rest, 4);
-        sum += word;
+        memcpy(&word, rest, 8);
+        sum += (word & 0xffffffff) + (word >> 32);
     }
     return sum;
 }

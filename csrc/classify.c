@@ -4,7 +4,10 @@
  */
 #include "table.h"
 
-enum { AHEAD = 32 }; /* frames whose cache misses overlap */
+enum {
+    AHEAD = 32,                 /* frames whose look-ups overlap */
+    FETCH_AHEAD = 12            /* how far before it is read a frame is fetched */
+};
 
 enum { FLAG_KEEP, FLAG_SET, FLAG_CLEAR };
 
@@ -109,7 +112,8 @@ static uint32_t fold_batch(const fastmld_table *table, fastmld_interface *interf
         fastmld_row *row = &table->rows[event->target];
         const fastmld_interface *interface = &interfaces[row->interface];
         if (row->fold == 0) {
-            folds[n] = (fastmld_fold){.row = event->target, .delay_ms = -1};
+            folds[n] = (fastmld_fold){.row = event->target, .delay_ms = -1, .deadline_ms = row->deadline_ms,
+                                      .state = row->state, .flags = row->flags};
             row->fold = ++n;
         }
         fastmld_fold *fold = &folds[row->fold - 1];
@@ -177,6 +181,10 @@ void fastmld_classify(const fastmld_table *table, fastmld_interface *interface, 
             const uint32_t port = interfaces[(uint64_t)(start + i) * interface_step];
             const uint8_t *frame = buffer + offsets[start + i];
 
+            if (n - start - i > FETCH_AHEAD) {
+                PREFETCH(buffer + offsets[start + i + FETCH_AHEAD]);
+                PREFETCH(buffer + offsets[start + i + FETCH_AHEAD] + 64);
+            }
             lookup->verdict = fastmld_check(&interface[port], frame, lengths[start + i], &lookup->message);
             if (has_group(&lookup->message)) {
                 lookup->hash = table_hash(table, (uint16_t)port, frame + lookup->message.group);

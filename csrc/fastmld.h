@@ -98,6 +98,10 @@ typedef struct {
     uint8_t scratch;
     uint32_t scratch_general;
     uint32_t scratch_zeros;
+    int64_t deadline_ms;        /* these three: the row's, before the batch */
+    uint8_t state;
+    uint8_t flags;
+    uint8_t reserved[6];
 } fastmld_fold;
 
 /* What classify found, in numbers. */

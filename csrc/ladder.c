@@ -44,12 +44,27 @@ static void walk_options(struct chain *chain, const uint8_t *options, uint32_t l
     }
 }
 
+/* The two hop-by-hop headers that nearly every sender of MLD sends, ICMPv6 right behind them. */
+static int is_usual_header(const uint8_t *header)
+{
+    static const uint8_t ALERT_FIRST[8] = {NEXT_ICMPV6, 0, OPTION_ROUTER_ALERT, 2, 0, 0, OPTION_PADN, 0};
+    static const uint8_t ALERT_LAST[8] = {NEXT_ICMPV6, 0, OPTION_PADN, 0, OPTION_ROUTER_ALERT, 2, 0, 0};
+    return memcmp(header, ALERT_FIRST, 8) == 0 || memcmp(header, ALERT_LAST, 8) == 0;
+}
+
 /* frame[at, end) is the payload as far as it was captured. */
 static void walk_chain(struct chain *chain, const uint8_t *frame, uint32_t at, uint32_t end, uint8_t next)
 {
     int first = 1;
 
     memset(chain, 0, sizeof *chain);
+    if (next == NEXT_HOP_BY_HOP && end - at >= 8 && is_usual_header(frame + at)) {
+        chain->message = at + 8;
+        chain->last = NEXT_ICMPV6;
+        chain->alerts = 1;
+        chain->mld_alert = 1;
+        return;
+    }
     for (;;) {
         const int options = (next == NEXT_HOP_BY_HOP && first) || next == NEXT_DESTINATION;
         if (!options && next != NEXT_ROUTING && next != NEXT_FRAGMENT)

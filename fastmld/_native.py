@@ -45,6 +45,10 @@ FOLD = np.dtype(
         ("scratch", "u1"),
         ("scratch_general", "u4"),
         ("scratch_zeros", "u4"),
+        ("deadline_ms", "i8"),
+        ("state", "u1"),
+        ("flags", "u1"),
+        ("reserved", "u1", 6),
     ]
 )
 TEMPLATE = np.dtype([("frame", "u1", 96), ("length", "u4"), ("interface", "u4")])

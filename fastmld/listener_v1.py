@@ -82,24 +82,24 @@ class Heard(NamedTuple):
     """What a batch does to rows, column by column."""
 
     starts: npt.NDArray[np.bool_]  # the timer starts anew: Delaying
-    rests: npt.NDArray[np.bool_]  # no timer runs, or no more: Idle
+    stops: npt.NDArray[np.bool_]  # the timer ran, and does no more: Idle
+    rests: npt.NDArray[np.bool_]  # no timer ran, and none does: still Idle
     flag: npt.NDArray[np.uint8]  # KEEP, SET or CLEAR
 
 
-def hear(
-    state: npt.NDArray[np.uint8], deadline_ms: npt.NDArray[np.int64], folds: npt.NDArray[Any], now_ms: int
-) -> Heard:
+def hear(folds: npt.NDArray[Any], now_ms: int) -> Heard:
     """Apply folded events to rows that are Idle or Delaying.
 
-    state (N,) uint8, deadline_ms (N,) int64, folds (N,) of csrc/fastmld.h's fastmld_fold: all that a batch says about
-    each row. The answers to Queries with delay 0 are not here: they depend on no state.
+    folds: (N,) of csrc/fastmld.h's fastmld_fold: the state of each row, and all that a batch says about it. The
+    answers to Queries with delay 0 are not here: they depend on no state.
     """
-    delaying = state == State.DELAYING
+    delaying = folds["state"] == State.DELAYING
     runs = delaying & (folds["reset"] == 0)
     delay_ms = folds["delay_ms"]
-    starts = (delay_ms > 0) & (~runs | (delay_ms < deadline_ms - now_ms))
+    starts = (delay_ms > 0) & (~runs | (delay_ms < folds["deadline_ms"] - now_ms))
     return Heard(
         starts,
-        ~runs & ~starts,
+        delaying & ~runs & ~starts,
+        ~delaying & ~starts,
         np.where(delaying, folds["flag_if_delaying"], folds["flag_if_idle"]),
     )

@@ -133,7 +133,7 @@ class Memberships:
         if len(answers):
             self._answer(events[answers], {i: pool for i, (pool, zeros, _) in pools.items() if zeros}, now_ms)
         if len(folds):
-            self._hear_folds(folds, now_ms)
+            self._hear_folds(folds, now_ms, relist=bool(pools))
         for interface, (pool, zeros, delay_ms) in pools.items():
             self._hear_general(interface, pool, zeros, delay_ms, now_ms)
 
@@ -171,24 +171,27 @@ class Memberships:
         else:
             self._become_idle(rows)
 
-    def _hear_folds(self, folds: Any, now_ms: int) -> None:
-        """The rows that frames of the batch named, with all that the batch says about each."""
+    def _hear_folds(self, folds: Any, now_ms: int, relist: bool) -> None:
+        """The rows that frames of the batch named, with all that the batch says about each.
+
+        relist: a General Query may have taken rows off the pile of idle ones that are idle still.
+        """
         table = self.table
         rows = folds["row"]
-        state = table.state[rows]
-        ready = (state != State.DELAYED_JOIN) & (table.flags[rows] & SILENT == 0)
+        ready = (folds["state"] != State.DELAYED_JOIN) & (folds["flags"] & SILENT == 0)
         if not ready.all():
-            folds, rows, state = folds[ready], rows[ready], state[ready]
+            folds, rows = folds[ready], rows[ready]
         overdue = self._debts.are_owed(rows, now_ms)
         if overdue.any():  # it owes one Report whatever is asked; only a Report heard takes that away
             moved = ~overdue | (folds["flag_if_delaying"] == CLEAR)
-            folds, rows, state = folds[moved], rows[moved], state[moved]
-        heard = hear(state, table.deadline_ms[rows], folds, now_ms)
+            folds, rows = folds[moved], rows[moved]
+        heard = hear(folds, now_ms)
         table.flags[rows[heard.flag == SET]] |= _SAID
         table.flags[rows[heard.flag == CLEAR]] &= _NOT_LAST
         table.repeats[rows[folds["reset"] != 0]] = 0
-        # Those that were idle too: a General Query of the batch may have taken them off the pile.
-        self._become_idle(rows[heard.rests])
+        self._become_idle(rows[heard.stops])
+        if relist:
+            self._idle.add(rows[heard.rests])
         started = rows[heard.starts]
         self._start_timers(started, self._draw(started, now_ms, folds["delay_ms"][heard.starts]))
 
@@ -338,7 +341,9 @@ class Memberships:
         self.table.state[rows] = State.DELAYING
         self.table.deadline_ms[rows] = deadlines_ms
         self._timers.arm(rows)
-        np.maximum.at(self._bound_ms, self.table.interface[rows], deadlines_ms)
+        latest = deadlines_ms.max()
+        for index, _ in by_interface(self.table, rows):  # of all of them: a bound need not be close
+            self._bound_ms[index] = max(self._bound_ms[index], latest)
 
     def _become_idle(self, rows: Rows) -> None:
         self.table.state[rows] = State.IDLE

@@ -16,9 +16,11 @@ NOW_MS = 1000
 LEFT_MS = 50  # what the timer of a Delaying row has left
 
 
-def fold_of(event: Event) -> np.ndarray:
+def fold_of(event: Event, state: State) -> np.ndarray:
     """What csrc/classify.c's fold says of one event alone."""
     fold = np.zeros(1, FOLD)
+    fold["state"] = state
+    fold["deadline_ms"] = NOW_MS + LEFT_MS if state is State.DELAYING else NO_DEADLINE
     fold["delay_ms"] = {Event.QUERY: LEFT_MS - 1, Event.LONGER_QUERY: LEFT_MS}.get(event, -1)
     fold["answers"] = event is Event.IMMEDIATE_QUERY
     fold["reset"] = event in (Event.IMMEDIATE_QUERY, Event.REPORT_HEARD)
@@ -42,11 +44,11 @@ def fold_of(event: Event) -> np.ndarray:
 )
 def test_the_vector_form_does_what_the_table_says(state: State, event: Event) -> None:
     target, actions = TRANSITIONS[state, event]
-    deadline = np.array([NOW_MS + LEFT_MS if state is State.DELAYING else NO_DEADLINE])
-    heard = hear(np.array([state], np.uint8), deadline, fold_of(event), NOW_MS)
+    heard = hear(fold_of(event, state), NOW_MS)
     assert heard.starts[0] == (Action.START_TIMER in actions)
-    assert heard.rests[0] == (target is State.IDLE)
-    assert target is (State.DELAYING if heard.starts[0] else State.IDLE if heard.rests[0] else state)
+    assert heard.stops[0] == (Action.STOP_TIMER in actions)
+    assert heard.rests[0] == (state is target is State.IDLE)
+    assert target is (State.DELAYING if heard.starts[0] else State.IDLE if heard.stops[0] else state)
     flag = SET if Action.SET_FLAG in actions else CLEAR if Action.CLEAR_FLAG in actions else KEEP
     assert heard.flag[0] == flag
 
