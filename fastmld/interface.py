@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 import numpy as np
@@ -87,6 +87,9 @@ class Interface:
             raise ValueError(f"profile is one of {', '.join(PROFILES)}, not {profile!r}")
         if mld_version != 1 or isinstance(mld_version, bool):
             raise ValueError(f"mld_version is 1 in this release, not {mld_version!r}")
+        unknown = settings.keys() - {setting.name for setting in fields(Settings)}
+        if unknown:
+            raise TypeError(f"add_interface has no setting {', '.join(sorted(unknown))}")
         if vlan is not None:
             _whole("vlan", vlan, 0, 4094)
         return cls(

@@ -69,7 +69,7 @@ class Memberships:
         silent = is_silent(table.address[new])
         table.flags[new[silent]] = SILENT
         speaking = new[~silent] if silent.any() else new
-        if delay_ms > 0:
+        if delay_ms > 0 and interface.kind != "loopback":
             table.state[speaking] = State.DELAYED_JOIN
             table.deadline_ms[speaking] = now_ms + delay_ms
             self._delayed_joins.arm(speaking)

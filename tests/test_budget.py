@@ -1,6 +1,7 @@
 """The budget: Reports an interface may send in a second, and what waits meanwhile."""
 
 import random
+import tracemalloc
 from collections import Counter
 
 import numpy as np
@@ -321,6 +322,32 @@ def test_the_default_is_a_hundred_thousand_a_second() -> None:
         assert sent <= 10_000 + 100 * now_ms
     assert sent == 30_000
     assert now_ms in (200, 201)
+
+
+@pytest.mark.parametrize(("rate", "delay_ms"), [(RATE, 0), (None, 0), (None, 1), (None, 65_535)])
+def test_queries_and_reports_in_turn_fill_no_memory(rate: int | None, delay_ms: int) -> None:
+    """Each Query arms or defers, each Report takes it back: what is left behind is bounded by the rows."""
+    engine, _, now_ms = rested(20, rate)
+    reports = [frames.report(group(n)) for n in range(1, 21)]
+    specific = [frames.query(group(n), delay_ms) for n in range(1, 21)]
+
+    def flood(turns: int) -> None:
+        nonlocal now_ms
+        for turn in range(turns):
+            receive(engine, now_ms, *(specific if turn % 2 else [frames.query(delay_ms=delay_ms)]))
+            receive(engine, now_ms, *reports)
+            now_ms += turn % 50 == 0
+            engine.advance(now_ms=now_ms)
+            engine.transmit()
+
+    flood(100)
+    tracemalloc.start()
+    try:
+        flood(1500)
+        held = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, "*/fastmld/*", all_frames=True)])
+    finally:
+        tracemalloc.stop()
+    assert sum(trace.size for trace in held.traces) < 150_000  # 1500 arrays of 20 rows, or 30,000 of one, are more
 
 
 def test_random_life_within_the_budget() -> None:

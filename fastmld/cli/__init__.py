@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from fastmld import __version__
-from fastmld.cli import replay
+from fastmld.cli import demo, replay, run
 
 app = typer.Typer(
     help="IPv6 Multicast Listener Discovery for interfaces that no kernel stands behind.",
@@ -31,4 +31,6 @@ def fastmld(
     """IPv6 Multicast Listener Discovery for interfaces that no kernel stands behind."""
 
 
+app.command("run")(run.run)
 app.command("replay")(replay.replay)
+app.command("demo")(demo.demo)

@@ -1,0 +1,181 @@
+"""Where the demo plays: a listener at one end of a wire, the far end of it, and somebody who asks."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+from ipaddress import IPv6Address
+from typing import Final, Protocol
+
+from fastmld import Engine
+from fastmld.cli import namespace
+from fastmld.cli.config import groups_of
+from fastmld.cli.errors import CommandError
+from fastmld.cli.far_end import FarEnd
+from fastmld.cli.namespace import Refused
+from fastmld.cli.watch import Snapshot, Watch
+from fastmld.links import Link, LinkRefused
+from fastmld.links.memory import Wire
+from fastmld.links.packet_ring import PacketRing
+from fastmld.runtime import Runtime, monotonic_ms
+
+_LINK_LOCAL: Final = "fe80::fa57:31d"
+_MEMORY_INTERVAL_MS, _MEMORY_WINDOW_MS = 3000, 2000
+_STOP_WITHIN_S: Final = 8
+
+
+class Stage(Protocol):
+    """groups: of the listener, as GROUP+N. Whoever made a stage closes it."""
+
+    description: str
+    far: FarEnd
+
+    def wait(self, at_most_ms: int) -> None:
+        """Let the listener work, until there may be something to see."""
+
+    def start_asking(self) -> None:
+        """Have General Queries sent from now on."""
+
+    def asked(self) -> None:
+        """Tell the far end if a General Query went out. Only whoever awaits one calls this."""
+
+    def seen(self) -> Snapshot | None:
+        """What the listener says of itself; None: nothing yet."""
+
+    def learnt(self) -> set[IPv6Address] | None:
+        """The groups in the querier's own table; None: it has none."""
+
+    def stop(self) -> None:
+        """Have the listener leave its groups and end; `seen` is then its last word."""
+
+    def close(self) -> None:
+        """Take everything down."""
+
+
+class BridgeStage:
+    """`fastmld run` on a veth pair, and a Linux bridge that asks. Raises Refused where these cannot be had."""
+
+    description = "a Linux bridge asks over a veth pair, in a network namespace of its own"
+
+    def __init__(self, groups: str) -> None:
+        namespace.make_links()
+        try:
+            # Many blocks: each tick of retire_ms takes one, and so long may this process be busy otherwise.
+            link = PacketRing(namespace.FAR_PORT, blocks=64, block_size=64 << 10, retire_ms=4)
+        except LinkRefused as error:
+            raise Refused(str(error)) from None
+        self.far, self._link, self._ring = _far_end(link, groups), link, link.fileno() or -1
+        self._queries: namespace.QueryWatch | None = None
+        self._seen: Snapshot | None = None
+        self._partial = b""
+        command = [sys.executable, *sys.orig_argv[1 : len(sys.orig_argv) - len(sys.argv) + 1]]
+        options = ["-i", namespace.PORT, "--join", groups, "--link-local", _LINK_LOCAL, "--json"]
+        self._listener = subprocess.Popen(
+            [*command, "run", *options], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        assert self._listener.stdout is not None
+        self._output = self._listener.stdout.fileno()
+
+    def wait(self, at_most_ms: int) -> None:
+        watched = [self._ring, self._output, *([] if self._queries is None else [self._queries.fileno()])]
+        if self._output in select.select(watched, [], [], at_most_ms / 1000)[0]:
+            octets = os.read(self._output, 1 << 16)
+            if not octets:
+                self._end()
+            self._read(octets)
+
+    def start_asking(self) -> None:
+        namespace.start_querier()
+
+    def asked(self) -> None:
+        if self._queries is None:
+            self._queries = namespace.QueryWatch()
+        window_ms = self._queries.window_ms()
+        if window_ms is not None:
+            self.far.asked(monotonic_ms(), window_ms)
+            self._queries.close()
+            self._queries = None
+
+    def seen(self) -> Snapshot | None:
+        return self._seen
+
+    def learnt(self) -> set[IPv6Address] | None:
+        return namespace.bridge_groups()
+
+    def stop(self) -> None:
+        self._listener.terminate()
+        octets, errors = self._listener.communicate(timeout=_STOP_WITHIN_S)
+        self._read(octets)
+        if self._listener.returncode:
+            raise CommandError(errors.decode().removeprefix("fastmld: "), self._listener.returncode)
+
+    def close(self) -> None:
+        if self._listener.poll() is None:
+            self._listener.kill()
+        self._listener.communicate()
+        if self._queries is not None:
+            self._queries.close()
+        self._link.close()
+
+    def _end(self) -> None:
+        """The listener ended by itself: it says why."""
+        _, errors = self._listener.communicate(timeout=_STOP_WITHIN_S)
+        raise CommandError(errors.decode().removeprefix("fastmld: "), self._listener.returncode or 1)
+
+    def _read(self, octets: bytes) -> None:
+        *lines, self._partial = (self._partial + octets).split(b"\n")
+        if lines:
+            self._seen = json.loads(lines[-1])
+
+
+class MemoryStage:
+    """An engine on a wire in this process; the far end asks. For where there are no namespaces."""
+
+    def __init__(self, groups: str, reason: str) -> None:
+        self.description = f"there are no network namespaces here ({reason}), so the wire is one in memory"
+        engine, wire = Engine(), Wire()
+        lan = engine.add_interface("memory", mac="02:00:00:00:00:01", link_local=_LINK_LOCAL)
+        self._runtime = Runtime(engine)
+        self._runtime.attach(lan, wire.tap())
+        self.far = _far_end(wire.tap(), groups)
+        self._runtime.join(lan, groups_of(groups))
+        self._watch = Watch(self._runtime, {lan: "memory"})
+        self._next_ms: int | None = None
+        self._last: Snapshot | None = None
+
+    def wait(self, at_most_ms: int) -> None:
+        now_ms = monotonic_ms()
+        self._runtime.work(now_ms)
+        next_ms = self._runtime.next_ms(now_ms)
+        wait_ms = at_most_ms if next_ms is None else min(at_most_ms, max(0, next_ms - now_ms))
+        select.select([self._runtime.fileno()], [], [], wait_ms / 1000)
+
+    def start_asking(self) -> None:
+        self._next_ms = monotonic_ms()
+
+    def asked(self) -> None:
+        now_ms = monotonic_ms()
+        if self._next_ms is not None and now_ms >= self._next_ms:
+            self.far.ask(now_ms, _MEMORY_WINDOW_MS)
+            self._next_ms = now_ms + _MEMORY_INTERVAL_MS
+
+    def seen(self) -> Snapshot | None:
+        return self._last or self._watch.look()
+
+    def learnt(self) -> set[IPv6Address] | None:
+        return None
+
+    def stop(self) -> None:
+        self._runtime.run(0)
+        self._last = self._watch.look(at_the_end=True)
+
+    def close(self) -> None:
+        self._runtime.close()
+
+
+def _far_end(link: Link, groups: str) -> FarEnd:
+    addresses = groups_of(groups)
+    return FarEnd(link, addresses[0].tobytes(), len(addresses))
