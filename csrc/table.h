@@ -58,9 +58,15 @@ static inline uint64_t table_probe(const fastmld_table *table, uint64_t hash, ui
 /* Fetch the row that a look-up will most likely compare with. */
 static inline void table_prefetch_row(const fastmld_table *table, uint64_t hash)
 {
-    const uint64_t entry = table->slots[table_slot(table, hash)];
-    if (entry != 0 && entry >> 32 == table_tag(hash))
-        PREFETCH(&table->rows[(uint32_t)entry - 1]);
+    const uint64_t mask = ((uint64_t)1 << table->slots_log2) - 1;
+    const uint32_t tag = table_tag(hash);
+
+    for (uint64_t slot = table_slot(table, hash); table->slots[slot] != 0; slot = (slot + 1) & mask) {
+        if (table->slots[slot] >> 32 == tag) {
+            PREFETCH(&table->rows[(uint32_t)table->slots[slot] - 1]);
+            return;
+        }
+    }
 }
 
 static inline uint32_t table_row(const fastmld_table *table, uint64_t slot)

@@ -122,6 +122,11 @@ class GroupTable:
             column.replace(rows[self.references[rows] != 0])
         return column.view()
 
+    @property
+    def sole_interface(self) -> int | None:
+        """The interface of every row there is; None: there are several, or none."""
+        return next(iter(self._rows_of)) if len(self._rows_of) == 1 else None
+
     def count(self, interface: int) -> int:
         """How many addresses one interface listens to."""
         column = self._rows_of.get(interface)

@@ -166,8 +166,9 @@ class Memberships:
             table.repeats[rows] = 0
         if delay_ms > 0:
             table.state[rows] = State.DELAYING
-            table.deadline_ms[rows] = self._draw(rows, now_ms, delay_ms)
-            self._timers.arm(rows)
+            deadlines_ms = self._draw(rows, now_ms, delay_ms)
+            table.deadline_ms[rows] = deadlines_ms
+            self._timers.arm(rows, deadlines_ms)
         else:
             self._become_idle(rows)
 
@@ -186,14 +187,16 @@ class Memberships:
             moved = ~overdue | (folds["flag_if_delaying"] == CLEAR)
             folds, rows = folds[moved], rows[moved]
         heard = hear(folds, now_ms)
-        table.flags[rows[heard.flag == SET]] |= _SAID
-        table.flags[rows[heard.flag == CLEAR]] &= _NOT_LAST
+        table.flags[rows[(heard.flag == SET) & (folds["flags"] & _SAID != _SAID)]] |= _SAID
+        table.flags[rows[(heard.flag == CLEAR) & (folds["flags"] & LAST_REPORTER != 0)]] &= _NOT_LAST
         table.repeats[rows[folds["reset"] != 0]] = 0
         self._become_idle(rows[heard.stops])
         if relist:
             self._idle.add(rows[heard.rests])
         started = rows[heard.starts]
-        self._start_timers(started, self._draw(started, now_ms, folds["delay_ms"][heard.starts]))
+        deadlines_ms = self._draw(started, now_ms, folds["delay_ms"][heard.starts])
+        table.state[rows[heard.starts & (folds["state"] != State.DELAYING)]] = State.DELAYING
+        self._start_timers(started, deadlines_ms)
 
     def _answer(self, asked: Any, pools: dict[int, Rows], now_ms: int) -> None:
         """Queries with delay 0: each is answered at once, in the order of the Queries, while tokens last.
@@ -332,15 +335,16 @@ class Memberships:
         for index, _ in by_interface(table, repeating):
             interval = self.interfaces[index].settings.unsolicited_report_interval_ms
             intervals[table.interface[repeating] == index] = interval
+        table.state[repeating] = State.DELAYING
         self._start_timers(repeating, self._draw(repeating, from_ms, intervals))
         return rows, times_ms
 
     def _start_timers(self, rows: Rows, deadlines_ms: npt.NDArray[np.int64]) -> None:
+        """Of rows that are Delaying."""
         if not len(rows):
             return
-        self.table.state[rows] = State.DELAYING
         self.table.deadline_ms[rows] = deadlines_ms
-        self._timers.arm(rows)
+        self._timers.arm(rows, deadlines_ms)
         latest = deadlines_ms.max()
         for index, _ in by_interface(self.table, rows):  # of all of them: a bound need not be close
             self._bound_ms[index] = max(self._bound_ms[index], latest)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from itertools import pairwise
+from typing import Final
 
 import numpy as np
 
 from fastmld.groups import NO_ROWS, GroupTable, Rows
+
+_PEEK: Final = 1024
 
 
 class Pile:
@@ -52,9 +55,9 @@ class Pile:
         return rows
 
     def peek(self, interface: int) -> Rows:
-        """The oldest rows of an interface: at least one, if there are any."""
+        """The oldest rows of an interface: at least one if there are any, and not many."""
         queue = self._queues.get(interface)
-        return queue[0] if queue else NO_ROWS
+        return queue[0][:_PEEK] if queue else NO_ROWS
 
     def drop(self, interface: int, n: int) -> None:
         """Take n of the rows that `peek` showed."""
@@ -79,6 +82,9 @@ def by_interface(table: GroupTable, rows: Rows) -> list[tuple[int, Rows]]:
     """(interface, its rows) pairs, the rows of each in their order."""
     if not len(rows):
         return []
+    sole = table.sole_interface
+    if sole is not None:
+        return [(sole, rows)]
     interfaces = table.interface[rows]
     first = int(interfaces[0])
     if len(rows) == 1 or (interfaces == first).all():

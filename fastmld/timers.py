@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -38,24 +39,27 @@ class Timers:
         self._slot = 0  # the slot of the time that was last asked for
         self._origin_ms = 0  # keys count from here: what is far from zero fits all the same
 
-    def arm(self, rows: Rows) -> None:
-        """Index rows by the deadlines that stand in their column."""
+    def arm(self, rows: Rows, deadlines_ms: npt.NDArray[np.int64] | None = None) -> None:
+        """Index rows by their deadlines: those that stand in their column, which the caller may have at hand."""
         if not len(rows):
             return
-        if self._candidates + len(rows) > 2 * self._table.live + 1024:
+        if self._candidates + len(rows) > 3 * self._table.live + 1024:
             self._sweep()
-        deadlines = self._table.deadline_ms[rows]
+        if deadlines_ms is None:
+            deadlines_ms = self._table.deadline_ms[rows]
         if not self._candidates:
             self.clear()
-            self._origin_ms = int(deadlines.min()) & -SLOT_MS
+            self._origin_ms = int(deadlines_ms.min()) & -SLOT_MS
         self._candidates += len(rows)
-        slots = (deadlines - self._origin_ms) >> SLOT_SHIFT
-        for key, members in _partition(slots, self._table.interface[rows], rows):
+        times = deadlines_ms - self._origin_ms
+        sole = self._table.sole_interface
+        interfaces = self._table.interface[rows] if sole is None else sole
+        for key, members, when in _by_slot(times, interfaces, rows):
             turn = self._turns.get(key)
             if turn is None:
                 self._slots.put(key, members)
             else:
-                self._expect(key, turn, turn.add(members))
+                self._expect(key, turn, turn.add(members, (when & SLOT_MS - 1).astype(np.uint16)))
 
     def due(self, until_ms: int) -> Rows:
         """Take the rows with a deadline of at most until_ms, in the order (deadline, row)."""
@@ -150,7 +154,7 @@ class Timers:
         begin_ms = self._origin_ms + (key >> _INTERFACE_BITS << SLOT_SHIFT)
         turn = self._turns[key] = Turn(self._table, begin_ms)
         if len(rows):
-            self._expect(key, turn, turn.add(rows))
+            self._expect(key, turn, turn.add(rows, (self._table.deadline_ms[rows] - begin_ms).astype(np.uint16)))
 
     def _first_ms(self, turn: Turn) -> int | None:
         first_ms = turn.first_ms()
@@ -222,25 +226,24 @@ def _slot_key(expected: int) -> int:
     return expected >> (_INTERFACE_BITS + SLOT_SHIFT) << _INTERFACE_BITS | expected & 0xFFFF
 
 
-def _partition(times: npt.NDArray[np.int64], interfaces: npt.NDArray[np.uint16], rows: Rows) -> list[tuple[int, Rows]]:
-    """Rows by (time, interface), as (key, rows) pairs in no order. One sort, and for narrow keys that one is linear."""
-    if len(rows) == 0:
-        return []
-    keys = times << _INTERFACE_BITS | interfaces
+def _by_slot(
+    times: npt.NDArray[np.int64], interfaces: npt.NDArray[np.uint16] | int, rows: Rows
+) -> list[tuple[int, Rows, npt.NDArray[np.int64]]]:
+    """Rows by slot and interface: (key, rows, their times), in no order. One sort, linear where there are few slots."""
+    slots = times >> SLOT_SHIFT
+    keys = slots << _INTERFACE_BITS | interfaces
     if len(rows) == 1:
-        return [(int(keys[0]), rows)]
-    low = int(times.min())
-    narrow = times - low
-    if int(interfaces.min()) != int(interfaces.max()):
+        return [(int(keys[0]), rows, times)]
+    low = int(slots.min())
+    many = not isinstance(interfaces, int) and int(interfaces.min()) != int(interfaces.max())
+    if many or int(slots.max()) - low > 0xFFFF:
         order = np.argsort(keys)
-    elif int(narrow.max()) <= 0xFFFF:
-        order = np.argsort(narrow.astype(np.uint16), kind="stable")
     else:
-        order = np.argsort(narrow)
-    keys, rows = keys[order], rows[order]
+        order = np.argsort((slots - low).astype(np.uint16), kind="stable")
+    keys, rows, times = keys[order], rows[order], times[order]
     starts = np.flatnonzero(keys[1:] != keys[:-1]) + 1
     edges = [0, *starts.tolist(), len(rows)]
-    return [(key, rows[a:b]) for key, a, b in zip(keys[edges[:-1]].tolist(), edges, edges[1:], strict=False)]
+    return [(int(keys[a]), rows[a:b], times[a:b]) for a, b in pairwise(edges)]
 
 
 def _distinct(rows: Rows) -> Rows:

@@ -24,9 +24,9 @@ class Turn:
         self.dropped = 0  # stale candidates that first_ms came upon, since the wheel last asked
         self._runs: list[tuple[npt.NDArray[np.uint16], Rows]] = []
 
-    def add(self, rows: Rows) -> int:
-        """Add rows whose deadlines are in this slot; the least of those deadlines."""
-        run = _sorted((self._table.deadline_ms[rows] - self.begin_ms).astype(np.uint16), rows)
+    def add(self, rows: Rows, milliseconds: npt.NDArray[np.uint16]) -> int:
+        """Add rows whose deadlines are at these milliseconds of the slot; the least of those deadlines."""
+        run = _sorted(milliseconds, rows)
         first_ms = self.begin_ms + int(run[0][0])
         while self._runs and len(self._runs[-1][1]) < 2 * len(run[1]):
             milliseconds, others = self._runs.pop()
