@@ -29,6 +29,7 @@ FIRST: Final = "ff05::1:0"
 GROUPS: Final = 10_000
 _BARS: Final = 10
 _WIDEST: Final = 50  # characters
+_ALL_OF_IT_MS: Final = 24_000  # whatever happens; the rest of half a minute is for starting and ending
 _JOINS_WITHIN_MS: Final = 5_000
 _ASKED_WITHIN_MS: Final = 5_000
 _GRACE_MS: Final = 1_000  # after the window, for what a busy machine holds up
@@ -76,10 +77,12 @@ class _Play:
     def __init__(self, stage: Stage) -> None:
         self._stage, self._far = stage, stage.far
         self._delays_ms: list[npt.NDArray[np.int64]] = []  # of each of the querier's Queries
+        self._window_ms = 0
         self._flood = _Flood()
         self._failures: list[str] = []
         self._live: Live | None = None
         self._table, self._next_draw_ms = LiveTable(), 0
+        self._end_ms = monotonic_ms() + _ALL_OF_IT_MS
 
     def play(self) -> str | None:
         """All of it, with the summary; what failed, or None."""
@@ -93,14 +96,13 @@ class _Play:
             self._question("the second Query")
             self._be_flooded()
             self._question("the Query after the flood")
-            learnt = self._stage.learnt()
+            learnt = self._learnt()
+            before = self._stage.seen()
             self._stage.stop()
-        seen = self._stage.seen()
-        if seen is None:
+        after = self._stage.seen()
+        if before is None or after is None:
             return "the listener said nothing"
-        if learnt is not None and len(learnt) < GROUPS:
-            self._failures.append(f"the bridge's table has {len(learnt):,} of {GROUPS:,} groups")
-        self._print_summary(seen, learnt)
+        self._print_summary(before, after, learnt)
         return "; ".join(self._failures) or None
 
     # Scenes
@@ -108,22 +110,17 @@ class _Play:
     def _join(self) -> None:
         """The listener joins, and says so."""
         self._far.asked(monotonic_ms(), _JOINS_WITHIN_MS)
-        self._watch(_JOINS_WITHIN_MS, lambda: self._far.answered == GROUPS)
+        self._watch("joining", _JOINS_WITHIN_MS, lambda: self._far.answered == GROUPS)
         self._judge("joined")
 
     def _question(self, name: str) -> None:
         """The querier asks, and each group has its Maximum Response Delay to answer."""
-        before = self._far.delays_ms
-
-        def is_asked() -> bool:
-            self._stage.asked()
-            return self._far.delays_ms is not before
-
-        if not self._watch(_ASKED_WITHIN_MS, is_asked):
+        if not self._watch(f"waiting for {name}", _ASKED_WITHIN_MS, self._stage.asked):
             self._failures.append(f"{name} did not come")
             return
-        self._watch(self._far.window_ms + _GRACE_MS, lambda: self._far.answered == GROUPS)
+        self._watch(name, self._far.window_ms + _GRACE_MS, lambda: self._far.answered == GROUPS)
         self._delays_ms.append(self._far.delays_ms)
+        self._window_ms = self._far.window_ms
         self._judge(f"answered {name}")
 
     def _be_flooded(self) -> None:
@@ -139,23 +136,40 @@ class _Play:
             self._far.flood(now_ms, queries)
             return False
 
-        self._watch(2 * _FLOOD_MS, is_over, pause_ms=0)
+        self._watch("a flood of Queries", 2 * _FLOOD_MS, is_over, pause_ms=0)
         self._flood = _Flood(self._far.flooded, heard, (monotonic_ms() - start_ms) / 1000, self._far.answered)
         self._judge("answered in the flood")
 
-    def _watch(self, at_most_ms: int, is_over: Callable[[], bool], pause_ms: int = 50) -> bool:
+    def _learnt(self) -> int | None:
+        """How many of the groups the querier's own table has; None: it has none."""
+        table = self._stage.learnt()
+        if table is None:
+            return None
+        first = int(IPv6Address(FIRST))
+        learnt = sum(first <= int(group) < first + GROUPS for group in table)
+        if learnt < GROUPS:
+            self._failures.append(f"the bridge's table has {learnt:,} of {GROUPS:,} groups")
+        return learnt
+
+    def _watch(self, scene: str, at_most_ms: int, is_over: Callable[[], bool], pause_ms: int = 50) -> bool:
         """Let the stage work until something is over; whether it was, in time."""
-        end_ms = monotonic_ms() + at_most_ms
+        end_ms = min(monotonic_ms() + at_most_ms, self._end_ms)
         while (now_ms := monotonic_ms()) < end_ms:
             self._far.listen(now_ms)
             if is_over():
                 return True
             if self._live is not None and now_ms >= self._next_draw_ms:
                 self._next_draw_ms = now_ms + _DRAW_EVERY_MS
-                if (seen := self._stage.seen()) is not None:
-                    self._live.update(self._table.draw(seen), refresh=True)
+                self._draw(self._live, scene)
             self._stage.wait(pause_ms)
         return False
+
+    def _draw(self, live: Live, scene: str) -> None:
+        from rich.console import Group
+
+        seen = self._stage.seen()
+        table = [] if seen is None else [self._table.draw(seen)]
+        live.update(Group(*table, f"{scene}: {self._far.answered:,} of {GROUPS:,} groups seen since"), refresh=True)
 
     def _judge(self, what: str) -> None:
         if self._far.answered < GROUPS:
@@ -167,35 +181,39 @@ class _Play:
 
     # The summary
 
-    def _print_summary(self, seen: Snapshot, learnt: set[IPv6Address] | None) -> None:
-        interface, flood = seen["interfaces"][0], self._flood
-        heard = self._heard() - flood.heard
+    def _print_summary(self, before: Snapshot, after: Snapshot, learnt: int | None) -> None:
+        """before, after: the groups were left. The bridge asks for each of those: that is no part of the picture."""
+        interface, sent, flood = before["interfaces"][0], after["interfaces"][0]["transmitted"], self._flood
+        heard = interface["received"]["general_query"]
+        held = min(heard - flood.heard, flood.sent)  # the querier went on asking meanwhile
+        seconds = max(flood.seconds, 0.001)
         answered = ", ".join(f"{np.count_nonzero(delays_ms >= 0):,}" for delays_ms in self._delays_ms)
-        drops = sum(interface["dropped"].values())
         lines = [
             self._stage.description,
             f"groups      {GROUPS:,}, from {FIRST} on",
-            f"Queries     {interface['received']['general_query']:,} heard; the querier's were answered for "
-            f"{answered} groups",
-            f"Reports     {interface['transmitted']['report']:,} sent, {self._far.reports:,} seen at the far end; "
-            f"{interface['transmitted']['done']:,} Dones at the end",
-            *_histogram(self._delays_ms, self._far.window_ms),
-            f"flood       {flood.sent:,} Queries in {flood.seconds:.1f} s, {heard / flood.seconds:,.0f} a second held, "
+            f"Queries     {heard:,} heard; the querier's were answered for {answered} groups",
+            f"Reports     {sent['report']:,} sent, {self._far.reports:,} seen at the far end; "
+            f"{sent['done']:,} Dones at the end",
+            *_histogram(self._delays_ms, self._window_ms),
+            f"flood       {flood.sent:,} Queries in {seconds:.1f} s, {held / seconds:,.0f} a second held, "
             f"{flood.answered:,} groups answered meanwhile",
-            f"drops       {drops:,} frames not valid, {interface['ring_dropped']:,} lost by the ring",
-            f"lateness    {seen['worst_lateness_ms']:,} ms at worst",
+            f"drops       {sum(interface['dropped'].values()):,} frames not valid, "
+            f"{interface['ring_dropped']:,} lost by the ring",
+            f"lateness    {after['worst_lateness_ms']:,} ms at worst",
         ]
         if learnt is not None:
-            lines.append(f"the bridge  learnt {len(learnt):,} groups (bridge mdb show)")
+            lines.append(f"the bridge  learnt {learnt:,} groups (bridge mdb show)")
+        if missed := self._far.link.counters().get("ring_dropped", 0):
+            lines.append(f"far end     could not look at {missed:,} frames")
         print("\n".join(lines))
 
 
 def _histogram(delays_ms: list[npt.NDArray[np.int64]], window_ms: int) -> list[str]:
-    """The spread of the answers over the response window: a bar for each tenth."""
+    """The spread of the answers over the response window: a bar for each tenth. What came later is in the last."""
     answered = [delays[delays >= 0] for delays in delays_ms]
-    if not answered or not window_ms:
+    if not answered:
         return []
-    counts, edges = np.histogram(np.concatenate(answered), bins=_BARS, range=(0, window_ms))
+    counts, edges = np.histogram(np.minimum(np.concatenate(answered), window_ms), bins=_BARS, range=(0, window_ms))
     longest = max(1, int(counts.max()))
     return [
         f"  {edge:6,.0f} ms  {'#' * round(_WIDEST * count / longest)} {count:,}"

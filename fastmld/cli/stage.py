@@ -23,12 +23,12 @@ from fastmld.links.packet_ring import PacketRing
 from fastmld.runtime import Runtime, monotonic_ms
 
 _LINK_LOCAL: Final = "fe80::fa57:31d"
-_MEMORY_INTERVAL_MS, _MEMORY_WINDOW_MS = 3000, 2000
-_STOP_WITHIN_S: Final = 8
+_MEMORY_PAUSE_MS, _MEMORY_WINDOW_MS = 1500, 2000
+_STOP_WITHIN_S: Final = 4
 
 
 class Stage(Protocol):
-    """groups: of the listener, as GROUP+N. Whoever made a stage closes it."""
+    """The listener's groups are the far end's. Whoever made a stage closes it."""
 
     description: str
     far: FarEnd
@@ -39,8 +39,8 @@ class Stage(Protocol):
     def start_asking(self) -> None:
         """Have General Queries sent from now on."""
 
-    def asked(self) -> None:
-        """Tell the far end if a General Query went out. Only whoever awaits one calls this."""
+    def asked(self) -> bool:
+        """Whether a General Query went out; the far end is told. Only whoever awaits one calls this."""
 
     def seen(self) -> Snapshot | None:
         """What the listener says of itself; None: nothing yet."""
@@ -90,7 +90,7 @@ class BridgeStage:
     def start_asking(self) -> None:
         namespace.start_querier()
 
-    def asked(self) -> None:
+    def asked(self) -> bool:
         if self._queries is None:
             self._queries = namespace.QueryWatch()
         window_ms = self._queries.window_ms()
@@ -98,6 +98,7 @@ class BridgeStage:
             self.far.asked(monotonic_ms(), window_ms)
             self._queries.close()
             self._queries = None
+        return window_ms is not None
 
     def seen(self) -> Snapshot | None:
         return self._seen
@@ -107,7 +108,10 @@ class BridgeStage:
 
     def stop(self) -> None:
         self._listener.terminate()
-        octets, errors = self._listener.communicate(timeout=_STOP_WITHIN_S)
+        try:
+            octets, errors = self._listener.communicate(timeout=_STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            raise CommandError(f"the listener did not end within {_STOP_WITHIN_S} s", 1) from None
         self._read(octets)
         if self._listener.returncode:
             raise CommandError(errors.decode().removeprefix("fastmld: "), self._listener.returncode)
@@ -143,24 +147,28 @@ class MemoryStage:
         self.far = _far_end(wire.tap(), groups)
         self._runtime.join(lan, groups_of(groups))
         self._watch = Watch(self._runtime, {lan: "memory"})
-        self._next_ms: int | None = None
+        self._ask_ms: int | None = None
         self._last: Snapshot | None = None
 
     def wait(self, at_most_ms: int) -> None:
         now_ms = monotonic_ms()
         self._runtime.work(now_ms)
-        next_ms = self._runtime.next_ms(now_ms)
-        wait_ms = at_most_ms if next_ms is None else min(at_most_ms, max(0, next_ms - now_ms))
+        times_ms = (self._runtime.next_ms(now_ms), self.far.link.next_ms(), now_ms + at_most_ms)
+        wait_ms = max(0, min(time_ms for time_ms in times_ms if time_ms is not None) - now_ms)
         select.select([self._runtime.fileno()], [], [], wait_ms / 1000)
 
     def start_asking(self) -> None:
-        self._next_ms = monotonic_ms()
+        """The far end asks whenever that is awaited."""
 
-    def asked(self) -> None:
+    def asked(self) -> bool:
         now_ms = monotonic_ms()
-        if self._next_ms is not None and now_ms >= self._next_ms:
-            self.far.ask(now_ms, _MEMORY_WINDOW_MS)
-            self._next_ms = now_ms + _MEMORY_INTERVAL_MS
+        if self._ask_ms is None:
+            self._ask_ms = now_ms + _MEMORY_PAUSE_MS
+        if now_ms < self._ask_ms:
+            return False
+        self.far.ask(now_ms, _MEMORY_WINDOW_MS)
+        self._ask_ms = None
+        return True
 
     def seen(self) -> Snapshot | None:
         return self._last or self._watch.look()
