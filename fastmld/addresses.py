@@ -38,6 +38,15 @@ def group_octets(groups: Addresses) -> npt.NDArray[np.uint8]:
     return octets
 
 
+def consecutive(first: int, n: int) -> npt.NDArray[np.uint8]:
+    """(n, 16) uint8: n addresses from first on, an address as a number."""
+    high, low = divmod(first, 1 << 64)
+    words = np.empty((n, 2), ">u8")
+    words[:, 1] = np.uint64(low) + np.arange(n, dtype=np.uint64)
+    words[:, 0] = np.uint64(high) + (words[:, 1] < low).astype(np.uint64)
+    return words.view(np.uint8)
+
+
 def is_silent(groups: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     """Which of (N, 16) addresses no message is ever sent for: ff02::1, and scopes 0 and 1 (RFC 2710 section 5)."""
     all_nodes = np.frombuffer(ALL_NODES, np.uint8)

@@ -43,7 +43,7 @@ class Timers:
         """Index rows by their deadlines: those that stand in their column, which the caller may have at hand."""
         if not len(rows):
             return
-        if self._candidates + len(rows) > 3 * self._table.live + 1024:
+        if self._candidates + len(rows) > 3 * self._table.live + 256:
             self._sweep()
         if deadlines_ms is None:
             deadlines_ms = self._table.deadline_ms[rows]

@@ -47,4 +47,4 @@ def test_an_attack_on_the_indices_does_not_fill_memory() -> None:
     batches = [fastmld.FrameBatch.from_list([frame], lan) for frame in turns]
     for n in range(20_000):
         engine.receive(batches[n % len(batches)], now_ms=n // 100)
-    assert engine._members._timers._candidates <= 3 * 8 + 1024
+    assert engine._members._timers._candidates <= 3 * 8 + 256

@@ -11,7 +11,7 @@ The keys of the file, all optional:
     unsolicited_report_repeats = 1
     done_always = false                         # Done even where another host reported last
     max_groups = 4_000_000
-    ring = { blocks = 32, block_size = 131_072, retire_ms = 2 }    # what is received into; block_size in octets
+    ring = { blocks = 256, block_size = 16_384, retire_ms = 2 }    # what is received into; block_size in octets
 
     [interface.lan0]                            # as `-i lan0`. May hold each of the keys above, for this interface
     join = ["ff05::102"]                        # beside those for all
@@ -34,6 +34,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastmld.addresses import consecutive
 from fastmld.cli.errors import CommandError
 from fastmld.constants import DEFAULT_MAX_GROUPS
 from fastmld.interface import Interface, Settings
@@ -107,15 +108,6 @@ def groups_of(spec: str, most: int = DEFAULT_MAX_GROUPS) -> npt.NDArray[np.uint8
     if n > most:
         raise ValueError(f"{spec} is more than the {most} groups that an interface may have")
     return consecutive(first, n)
-
-
-def consecutive(first: int, n: int) -> npt.NDArray[np.uint8]:
-    """(n, 16) uint8: n addresses from first on."""
-    high, low = divmod(first, 1 << 64)
-    words = np.empty((n, 2), ">u8")
-    words[:, 1] = np.uint64(low) + np.arange(n, dtype=np.uint64)
-    words[:, 0] = np.uint64(high) + (words[:, 1] < low).astype(np.uint64)
-    return words.view(np.uint8)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -186,19 +186,21 @@ class _Play:
         interface, sent, flood = before["interfaces"][0], after["interfaces"][0]["transmitted"], self._flood
         heard = interface["received"]["general_query"]
         held = min(heard - flood.heard, flood.sent)  # the querier went on asking meanwhile
+        invalid = interface["dropped"]
         seconds = max(flood.seconds, 0.001)
         answered = ", ".join(f"{np.count_nonzero(delays_ms >= 0):,}" for delays_ms in self._delays_ms)
         lines = [
             self._stage.description,
             f"groups      {GROUPS:,}, from {FIRST} on",
-            f"Queries     {heard:,} heard; the querier's were answered for {answered} groups",
+            f"Queries     {heard:,} heard",
+            f"answers     the querier's Queries were answered for {answered} groups",
+            *_histogram(self._delays_ms, self._window_ms),
             f"Reports     {sent['report']:,} sent, {self._far.reports:,} seen at the far end; "
             f"{sent['done']:,} Dones at the end",
-            *_histogram(self._delays_ms, self._window_ms),
-            f"flood       {flood.sent:,} Queries in {seconds:.1f} s, {held / seconds:,.0f} a second held, "
-            f"{flood.answered:,} groups answered meanwhile",
-            f"drops       {sum(interface['dropped'].values()):,} frames not valid, "
-            f"{interface['ring_dropped']:,} lost by the ring",
+            f"flood       {flood.sent:,} Queries in {seconds:.1f} s, {held / seconds:,.0f} a second held",
+            f"            {flood.answered:,} groups answered meanwhile",
+            f"drops       {interface['ring_dropped']:,} by the ring, {sum(invalid.values()):,} as invalid"
+            + "".join(f"; {reason} {count:,}" for reason, count in invalid.items()),
             f"lateness    {after['worst_lateness_ms']:,} ms at worst",
         ]
         if learnt is not None:

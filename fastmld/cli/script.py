@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmld.addresses import consecutive
 from fastmld.cli.errors import CommandError
 from fastmld.constants import DEFAULT_MAX_GROUPS
 from fastmld.engine import Engine
@@ -225,8 +226,4 @@ def _consecutive(first: int, count: int) -> NDArray[np.uint8]:
     """(count, 16) uint8: addresses from `first` on. GroupTableFull: more than any interface holds."""
     if count > DEFAULT_MAX_GROUPS:
         raise GroupTableFull(f"{count} groups are more than an interface holds")
-    high, low = divmod(first, 2**64)
-    words = np.empty((count, 2), ">u8")
-    words[:, 1] = np.uint64(low) + np.arange(count, dtype=np.uint64)
-    words[:, 0] = np.uint64(high) + (words[:, 1] < low).astype(np.uint64)
-    return words.view(np.uint8)
+    return consecutive(first, count)

@@ -43,7 +43,8 @@ class PacketRing:
     """A Link over AF_PACKET.
 
     name: of the interface. blocks, block_size (octets, a multiple of the page size), retire_ms: the ring's
-    geometry. A frame of 86 octets takes 168 of a block. Raises NoSuchInterface, and LinkRefused where the
+    geometry. A frame of 86 octets takes 168 of a block, and each tick of retire_ms takes a block that holds any: many
+    small blocks outlast a long stall. Raises NoSuchInterface, and LinkRefused where the
     kernel refuses.
     """
 
@@ -52,8 +53,8 @@ class PacketRing:
         name: str,
         interface: int = 0,
         *,
-        blocks: int = 32,
-        block_size: int = 128 << 10,
+        blocks: int = 256,
+        block_size: int = 16 << 10,
         retire_ms: int = 2,
     ) -> None:
         self.name = name

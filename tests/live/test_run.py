@@ -1,16 +1,40 @@
 """`fastmld run` on a veth pair, a Linux bridge at the other end of it."""
 
 import json
+import os
+import pty
+import re
 import signal
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from lab import Cable, groups_from, wait_for
+import frames
+from lab import Cable, Listener, groups_from, heard, wait_for
 from test_querier import make_querier
 
 pytestmark = pytest.mark.live
 GROUPS = 100_000
+RUN = [sys.executable, "-W", "error", "-m", "fastmld", "run"]
+
+
+class Run(Listener):
+    """`fastmld run --json` in a namespace: a line each second."""
+
+    @staticmethod
+    def command(*arguments: str) -> list[str]:
+        return [*RUN, "--json", *arguments]
+
+
+def refused(cable: Cable, *arguments: str, before: tuple[str, ...] = (), **environment: str) -> tuple[int, str]:
+    """The exit status, and the one line about it."""
+    done = subprocess.run(
+        [*cable.host.enter, *before, *RUN, *arguments], capture_output=True, text=True, env=os.environ | environment
+    )
+    assert done.stdout == "" and done.stderr.count("\n") == 1, done
+    return done.returncode, done.stderr
 
 
 def test_a_hundred_thousand_groups_by_the_command(cable: Cable) -> None:
@@ -51,3 +75,119 @@ def test_it_ends_by_itself_and_leaves(cable: Cable) -> None:
     (last,) = json.loads(told.splitlines()[-1])["interfaces"]
     assert last["name"] == "v0"
     assert last["transmitted"]["done"] == 4
+
+
+def test_what_it_prints_for_people(cable: Cable) -> None:
+    told = cable.host.run(*RUN, "-i", "v0", "-i", "lo", "--join", "ff05::1:0+3", "--duration", "1")
+    rows = dict(re.findall(r"│ (\S.*?) +│ +([\d,]+) │", told.partition("lo ")[0]))
+    assert (rows["groups"], rows["Dones out"], rows["ring drops"]) == ("3", "3", "0")
+    assert told.count("timers pending") == 2
+    assert "worst lateness" in told
+    assert "\x1b" not in told
+
+
+@pytest.mark.parametrize("environment", [{}, {"NO_COLOR": "1"}])
+def test_the_live_table(cable: Cable, environment: dict[str, str]) -> None:
+    ours, theirs = pty.openpty()
+    inherited = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    with subprocess.Popen(
+        [*cable.host.enter, *RUN, "-i", "v0", "--join", "ff05::1:0+2000"],
+        stdout=theirs, stdin=theirs, env=inherited | {"TERM": "xterm-256color"} | environment, start_new_session=True,
+    ) as running:  # fmt: skip
+        os.close(theirs)
+        shown = b""
+        while shown.count(b"timers pending") < 3:
+            shown += os.read(ours, 65536)
+        running.send_signal(signal.SIGINT)
+        while True:
+            try:
+                shown += os.read(ours, 65536)
+            except OSError:  # EIO: the other end is closed
+                break
+        assert running.wait(timeout=20) == 0
+    os.close(ours)
+    drawn = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", shown.decode())
+    assert re.search(r"groups +│ +2,000 │", drawn)
+    assert re.search(r"Dones out +│ +2,000 │", drawn)
+    assert bool(re.search(rb"\x1b\[[\d;]*m", shown)) == (not environment)
+
+
+def test_a_config_file_for_two_interfaces(cable: Cable, tmp_path: Path) -> None:
+    cable.host.ip("link add v1 type veth peer name v2")
+    for name in ("v1", "v2"):
+        cable.host.sysctl(f"ipv6.conf.{name}.disable_ipv6", 1)
+        cable.host.ip(f"link set {name} up")
+    config = tmp_path / "fastmld.toml"
+    config.write_text(
+        """
+        join = ["ff05::1:0"]
+        unsolicited_report_repeats = 0
+        [interface.v1]
+        link_local = "fe80::5"
+        join = ["ff05::2:0+9"]
+        ring = { blocks = 8, block_size = 65_536 }
+        [interface.v0]
+        """
+    )
+    with cable.host.packet_socket("v2") as packets:
+        running = Run(cable.host, "--config", str(config))
+        said = heard(packets, 1)
+        assert {message.group for message in said} == {
+            frames.address(group) for group in groups_from("ff05::2:0", 9) | {"ff05::1:0"}
+        }
+        assert {message.source for message in said} == {frames.address("fe80::5")}
+        first, second = running.stop()["interfaces"]
+    assert (first["name"], first["transmitted"]["report"]) == ("v1", 10)
+    assert (second["name"], second["transmitted"]["report"]) == ("v0", 1)
+
+
+def test_nothing_is_said_when_one_of_two_interfaces_is_missing(cable: Cable) -> None:
+    with cable.peer.packet_socket("p0") as packets:
+        status, line = refused(cable, "-i", "v0", "-i", "nowhere0", "--join", "ff05::1:0+10")
+        assert (status, line) == (2, "fastmld: there is no interface nowhere0\n")
+        assert heard(packets, 0.3) == []
+
+
+def test_an_interface_without_an_address_is_told_of(cable: Cable) -> None:
+    cable.host.sysctl("ipv6.conf.v0.disable_ipv6", 1)
+    done = subprocess.run(
+        [*cable.host.enter, *RUN, "-i", "v0", "--join", "ff05::1:0", "--duration", "0.2", "--json"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stderr.startswith("fastmld: v0 has no link-local address") and done.stderr.count("\n") == 1
+
+
+def test_without_the_capability(cable: Cable) -> None:
+    without = ("setpriv", "--bounding-set", "-net_raw", "--inh-caps", "-net_raw", "--")
+    status, line = refused(cable, "-i", "v0", "--join", "ff05::1:0", before=without)
+    assert status == 3
+    assert "CAP_NET_RAW" in line and "setpriv --inh-caps +net_raw --ambient-caps +net_raw" in line
+
+
+def test_without_pyroute2(cable: Cable, tmp_path: Path) -> None:
+    """A module of that name which fails to import, as one that is not there does."""
+    (tmp_path / "pyroute2.py").write_text("raise ModuleNotFoundError('gone', name='pyroute2')")
+    status, line = refused(cable, "-i", "v0", "--join", "ff05::1:0", PYTHONPATH=str(tmp_path))
+    assert status == 3
+    assert "pip install 'fastmld[live]'" in line
+
+
+def test_a_reader_that_went_away(cable: Cable) -> None:
+    """The groups are left all the same."""
+    with cable.peer.packet_socket("p0") as packets:
+        running = cable.host.start(*RUN, "-i", "v0", "--join", "ff05::1:0+5", "--json")
+        running.stdout.readline()
+        running.stdout.close()
+        dones: list[bytes] = []
+        wait_for(lambda: dones.extend(m.group for m in heard(packets, 0.5) if m.kind == frames.DONE) or len(dones) == 5)
+    assert running.stderr.read() == "fastmld: standard output: Broken pipe\n"
+    assert running.wait(timeout=20) == 2
+
+
+def test_the_last_interface_is_deleted(cable: Cable) -> None:
+    running = Run(cable.host, "-i", "v0", "--join", "ff05::1:0+5")
+    cable.host.ip("link del v0")
+    said, errors = running.process.communicate(timeout=20)
+    assert running.process.returncode == 3
+    assert errors == "fastmld: v0: gone, and no interface is left\n"
+    assert json.loads(said.splitlines()[-1])["interfaces"][0]["gone"] is True
