@@ -12,6 +12,7 @@ from fastmld import constants
 from fastmld._native import TEMPLATE, lib
 from fastmld.addresses import Address, link_local_octets, mac_octets
 from fastmld.budget import Budget
+from fastmld.errors import InvalidAddress
 
 KINDS: Final = ("ethernet", "loopback")
 PROFILES: Final = ("strict", "rfc2710")
@@ -90,12 +91,15 @@ class Interface:
         unknown = settings.keys() - {setting.name for setting in fields(Settings)}
         if unknown:
             raise TypeError(f"add_interface has no setting {', '.join(sorted(unknown))}")
+        octets = mac_octets(mac)
+        if octets[0] & 1:
+            raise InvalidAddress(f"{mac!r} is no interface's own MAC address, but a group's")
         if vlan is not None:
             _whole("vlan", vlan, 0, 4094)
         return cls(
             index,
             name,
-            mac_octets(mac),
+            octets,
             link_local_octets(link_local),
             _whole("mtu", mtu, 0, 0xFFFFFFFF),
             kind,

@@ -3,6 +3,7 @@
 import random
 import tracemalloc
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import fastmld
 import frames
 from said import Said, run, said
 
+PACKAGE = Path(fastmld.__file__).parent
 RATE, BURST = 100, 10  # Reports a second; the burst is a tenth of the rate
 
 
@@ -344,7 +346,9 @@ def test_queries_and_reports_in_turn_fill_no_memory(rate: int | None, delay_ms: 
     tracemalloc.start()
     try:
         flood(1500)
-        held = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, "*/fastmld/*", all_frames=True)])
+        held = tracemalloc.take_snapshot().filter_traces(
+            [tracemalloc.Filter(True, str(PACKAGE / "*"), all_frames=True)]
+        )
     finally:
         tracemalloc.stop()
     assert sum(trace.size for trace in held.traces) < 150_000  # 1500 arrays of 20 rows, or 30,000 of one, are more

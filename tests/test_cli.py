@@ -156,3 +156,18 @@ def test_the_heavy_packages_wait_for_the_verbs_that_need_them() -> None:
     code = "import fastmld.cli, sys; print([name for name in ('rich.table', 'pyroute2') if name in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert shown.stdout == "[]\n"
+
+
+def test_replay_does_not_write_over_what_it_reads(tmp_path: Path) -> None:
+    capture = tmp_path / "in.pcap"
+    capture.write_bytes(b"whatever is in it")
+    done = subprocess.run(
+        [sys.executable, "-m", "fastmld", "replay", str(capture), "-w", str(capture)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "is the capture that is read" in done.stderr
+    assert capture.read_bytes() == b"whatever is in it"

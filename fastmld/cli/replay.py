@@ -59,6 +59,14 @@ def replay(
         raise CommandError("replay needs a capture, a --script, or both")
     if capture == script == "-":
         raise CommandError("the capture and the --script cannot both be standard input")
+    for path in (out, verdicts):
+        if (
+            path is not None
+            and capture not in (None, "-")
+            and Path(path).exists()
+            and Path(path).samefile(str(capture))
+        ):
+            raise CommandError(f"{path} is the capture that is read")
     until_ms = None if until is None else to_ms(_seconds("--until", until))
     epoch_ns = None if epoch is None else math.floor(_seconds("--epoch", epoch) * NANOSECONDS)
     engine = Engine(seed=seed)
@@ -134,8 +142,6 @@ def _add_interface(
         raise CommandError(f"--mld-version is 1, 2 or auto, not {mld_version!r}")
     try:
         octets = mac_octets(mac)
-        if octets[0] & 1:
-            raise ValueError(f"{mac} is no interface's own MAC address, but a group's")
         address = None if link_local == "none" else link_local or _link_local_of(octets)
         return engine.add_interface(
             INTERFACE,
