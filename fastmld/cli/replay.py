@@ -60,12 +60,7 @@ def replay(
     if capture == script == "-":
         raise CommandError("the capture and the --script cannot both be standard input")
     for path in (out, verdicts):
-        if (
-            path is not None
-            and capture not in (None, "-")
-            and Path(path).exists()
-            and Path(path).samefile(str(capture))
-        ):
+        if path is not None and capture is not None and _is_same(path, capture):
             raise CommandError(f"{path} is the capture that is read")
     until_ms = None if until is None else to_ms(_seconds("--until", until))
     epoch_ns = None if epoch is None else math.floor(_seconds("--epoch", epoch) * NANOSECONDS)
@@ -159,6 +154,13 @@ def _add_interface(
 def _link_local_of(mac: bytes) -> bytes:
     """RFC 4291 appendix A: EUI-64 under fe80::/64."""
     return b"\xfe\x80" + bytes(6) + bytes((mac[0] ^ 2,)) + mac[1:3] + b"\xff\xfe" + mac[3:]
+
+
+def _is_same(path: str, other: str) -> bool:
+    try:
+        return Path(path).samefile(other)
+    except OSError:  # one of them is not there
+        return False
 
 
 @contextmanager
