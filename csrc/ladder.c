@@ -27,11 +27,11 @@ static void walk_options(struct chain *chain, const uint8_t *options, uint32_t l
             at += 1;
             continue;
         }
-        if (length - at < 2 || length - at - 2 < options[at + 1]) {
+        const uint8_t size = length - at < 2 ? UINT8_MAX : options[at + 1]; /* read once: what is checked is used */
+        if (length - at < 2u + size) {
             chain->bad_option = 1;
             return;
         }
-        const uint8_t size = options[at + 1];
         if (type == OPTION_ROUTER_ALERT) {
             if (hop_by_hop) {
                 chain->alerts += 1;

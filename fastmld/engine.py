@@ -221,14 +221,16 @@ class Engine:
             raise UnknownInterface(f"frame {found.bad_interface - 1} is of an interface that is not there")
         if found.events:
             generals = self._generals[: found.generals]
-            self._members.hear(
-                self._events, self._folds[: found.folds], self._answers[: found.answers],
-                generals, self._records[generals], now_ms,
-            )  # fmt: skip
-            _, folds, _, generals = self._pinned_scratch
-            lib.fastmld_settle(
-                self._members.table.c, self._pinned_records, folds, found.folds, generals, found.generals
-            )
+            try:
+                self._members.hear(
+                    self._events, self._folds[: found.folds], self._answers[: found.answers],
+                    generals, self._records[generals], now_ms,
+                )  # fmt: skip
+            finally:  # whatever happened: a row or an interface that is not settled is deaf from then on
+                _, folds, _, heard = self._pinned_scratch
+                lib.fastmld_settle(
+                    self._members.table.c, self._pinned_records, folds, found.folds, heard, found.generals
+                )
         return verdicts
 
     def advance(self, now_ms: int) -> None:
@@ -369,13 +371,13 @@ class Engine:
     def _reserve_scratch(self, n: int) -> None:
         if n <= self._scratch_size:
             return
-        self._scratch_size = max(n, 4096)
-        self._events = np.empty(self._scratch_size, _native.EVENT)
-        self._folds = np.empty(self._scratch_size, _native.FOLD)
-        self._answers = np.empty(self._scratch_size, np.uint32)
-        self._generals = np.empty(self._scratch_size, np.uint32)
+        size = max(n, 4096)
+        events, folds = np.empty(size, _native.EVENT), np.empty(size, _native.FOLD)
+        answers, generals = np.empty(size, np.uint32), np.empty(size, np.uint32)
         self._pinned_scratch = (
-            pin("fastmld_event[]", self._events), pin("fastmld_fold[]", self._folds),
-            pin("uint32_t[]", self._answers), pin("uint32_t[]", self._generals),
+            pin("fastmld_event[]", events), pin("fastmld_fold[]", folds),
+            pin("uint32_t[]", answers), pin("uint32_t[]", generals),
         )  # fmt: skip
+        self._events, self._folds, self._answers, self._generals = events, folds, answers, generals
         self._found = _native.ffi.new("fastmld_found *")
+        self._scratch_size = size  # last: had there been no memory, C would write where there is none

@@ -68,12 +68,15 @@ class GroupTable:
 
     def _reindex(self, rows: int) -> None:
         """An index of at most half load for so many rows, with what is listened to in it."""
-        listened = np.flatnonzero(self.references[: self.used]).astype(np.uint32)
-        self._slots = np.zeros(1 << max(6, (2 * rows - 1).bit_length()), np.uint64)
-        self._pinned_slots = pin("uint64_t[]", self._slots)
+        self._index(np.flatnonzero(self.references[: self.used]).astype(np.uint32), _slots_for(rows))
+
+    def _index(self, rows: Rows, slots: npt.NDArray[np.uint64]) -> None:
+        """Index rows in these empty slots. Allocates nothing that could fail half way."""
+        self._slots = slots
+        self._pinned_slots = pin("uint64_t[]", slots)
         self.c.slots = self._pinned_slots
-        self.c.slots_log2 = len(self._slots).bit_length() - 1
-        lib.fastmld_index(self.c, pin("uint32_t[]", listened), len(listened))
+        self.c.slots_log2 = len(slots).bit_length() - 1
+        lib.fastmld_index(self.c, pin("uint32_t[]", rows), len(rows))
 
     def reserve(self, n: int) -> None:
         """Room for n more rows, so that nothing after this can fail. Raises MemoryError: then nothing changed."""
@@ -138,21 +141,32 @@ class GroupTable:
         return self.used > 2 * self.live + 1024
 
     def compact(self) -> npt.NDArray[np.uint32]:
-        """Close the gaps, keeping the order. (used,) uint32: the new row of each old one, NO_ROW for a gap."""
+        """Close the gaps, keeping the order. (used,) uint32: the new row of each old one, NO_ROW for a gap.
+
+        Raises MemoryError: then nothing changed.
+        """
         listened = np.flatnonzero(self.references[: self.used])
+        rows = np.arange(len(listened), dtype=np.uint32)
         moved = np.full(self.used, NO_ROW, np.uint32)
-        moved[listened] = np.arange(len(listened), dtype=np.uint32)
-        for interface, column in list(self._rows_of.items()):
-            rows = moved[column.view()]
-            rows = rows[rows != NO_ROW]
-            if len(rows):
-                column.replace(rows)
+        moved[listened] = rows
+        columns = {interface: moved[column.view()] for interface, column in self._rows_of.items()}
+        columns = {interface: column[column != NO_ROW] for interface, column in columns.items()}
+        records, references, repeats = self._records[listened], self.references[listened], self.repeats[listened]
+        slots = _slots_for(len(listened))
+
+        for interface, column in columns.items():
+            if len(column):
+                self._rows_of[interface].replace(column)
             else:
                 del self._rows_of[interface]
         self.used = len(listened)
-        self._adopt(self._records[listened], self.references[listened], self.repeats[listened])
-        self._reindex(self.used)
+        self._adopt(records, references, repeats)
+        self._index(rows, slots)
         return moved
+
+
+def _slots_for(rows: int) -> npt.NDArray[np.uint64]:
+    return np.zeros(1 << max(6, (2 * rows - 1).bit_length()), np.uint64)
 
 
 class _Column:

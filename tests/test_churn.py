@@ -1,6 +1,7 @@
 """Joining and leaving for ever: rows stay in join order, and memory stays bounded by what is listened to."""
 
 import numpy as np
+import pytest
 
 import fastmld
 import frames
@@ -48,3 +49,23 @@ def test_an_attack_on_the_indices_does_not_fill_memory() -> None:
     for n in range(20_000):
         engine.receive(batches[n % len(batches)], now_ms=n // 100)
     assert engine._members._timers._candidates <= 3 * 8 + 256
+
+
+def test_an_exception_in_the_middle_of_a_batch_makes_nobody_deaf(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = fastmld.Engine(seed=1)
+    lan = engine.add_interface("lan", mac=frames.MAC, link_local=frames.LINK_LOCAL)
+    engine.join(lan, addresses(0, 8), now_ms=0)
+    engine.advance(20_000)
+    batch = fastmld.FrameBatch.from_list(
+        [frames.query(delay_ms=1000), *(frames.query(row.tobytes()) for row in addresses(0, 8))], lan
+    )
+    with monkeypatch.context() as patched:
+
+        def interrupt(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        patched.setattr(engine._members, "hear", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            engine.receive(batch, now_ms=20_001)
+    engine.receive(batch, now_ms=20_002)
+    assert (engine.groups(lan)["deadline_ms"] <= 21_002).all()
