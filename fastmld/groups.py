@@ -110,6 +110,8 @@ class GroupTable:
 
     def release(self, interface: int, rows: Rows) -> None:
         """Rows of one interface that are listened to no longer. Their addresses stay readable until `compact`."""
+        if not len(rows):
+            return
         lib.fastmld_remove(self.c, pin("uint32_t[]", rows), len(rows))
         self.references[rows] = 0
         self.live -= len(rows)

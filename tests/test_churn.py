@@ -69,3 +69,25 @@ def test_an_exception_in_the_middle_of_a_batch_makes_nobody_deaf(monkeypatch: py
             engine.receive(batch, now_ms=20_001)
     engine.receive(batch, now_ms=20_002)
     assert (engine.groups(lan)["deadline_ms"] <= 21_002).all()
+
+
+def test_an_interface_without_groups_does_all_that_others_do() -> None:
+    engine = fastmld.Engine(seed=1)
+    for left in (False, True):
+        lan = engine.add_interface("lan", mac=frames.MAC, link_local=frames.LINK_LOCAL)
+        if left:
+            engine.join(lan, "ff05::1", now_ms=0)
+            engine.leave(lan, "ff05::1", now_ms=0)
+        engine.join(lan, addresses(0, 0), now_ms=0)
+        engine.leave(lan, addresses(0, 0), now_ms=0)
+        engine.set_up(lan, False, now_ms=0)
+        engine.set_up(lan, True, now_ms=0)
+        engine.set_link_local(lan, "fe80::2", now_ms=0)
+        engine.receive(
+            fastmld.FrameBatch.from_list([frames.query(delay_ms=0), frames.query(delay_ms=1)], lan), now_ms=0
+        )
+        engine.advance(0)
+        assert len(engine.groups(lan)) == 0
+        assert engine.next_deadline_ms() is None
+        engine.remove_interface(lan, now_ms=0)
+    assert len(engine.transmit()) == 2  # the one that was left: a Report and a Done
