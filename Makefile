@@ -8,7 +8,7 @@ CFLAGS_STRICT := -Wall -Wextra -Wconversion -Wshadow -Werror
 
 $(BUILT): pyproject.toml setup.py $(wildcard csrc/*)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat --editable '.[bench,lint]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench,lint]'
 	touch $@
 
 demo: $(BUILT)

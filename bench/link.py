@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-import workloads
+from fastmld_bench import workloads
+
 from fastmld import Engine, FrameBatch
 
 FRAMES_PER_MS: Final = 11_364  # 10 GbE full of 86-octet frames, of 110 on the wire

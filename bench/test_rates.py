@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from fastmld_bench import workloads
+from fastmld_bench.link import BATCH, Link, joined, listening
 from pytest_benchmark.fixture import BenchmarkFixture
 
-import workloads
 from fastmld import FrameBatch, _native
 from fastmld.groups import GroupTable
 from fastmld.interface import Interface
 from fastmld.timers import Timers
-from link import BATCH, Link, joined, listening
 
 SIZES = {"1k": 1_000, "100k": 100_000, "1M": 1_000_000}
 FRAMES = 10 * BATCH

@@ -10,10 +10,10 @@ from time import perf_counter
 
 import numpy as np
 import pytest
+from fastmld_bench import workloads
+from fastmld_bench.link import BATCH, Link, joined, listening
 
-import workloads
 from fastmld import STATES, Engine
-from link import BATCH, Link, joined, listening
 
 PAIRS = 30
 MOST_FOR_A_MILLION = 1.2

@@ -6,11 +6,10 @@ from ipaddress import IPv6Address
 
 import numpy as np
 import pytest
+from fastmld_bench import workloads
+from fastmld_bench.link import Link, listening
 from scapy.layers.inet6 import IPv6, in6_chksum
 from scapy.layers.l2 import Ether
-
-import workloads
-from link import Link, listening
 
 N, LISTENED = 3000, 100
 CLEAN = [name for name in workloads.WORKLOADS if name != "junk"]
