@@ -12,8 +12,10 @@ from fastmld_bench.link import BATCH, Link, joined, listening
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from fastmld import FrameBatch, _native
+from fastmld.batch import Folds
 from fastmld.groups import GroupTable
 from fastmld.interface import Interface
+from fastmld.listener_v1 import State, move
 from fastmld.timers import Timers
 
 SIZES = {"1k": 1_000, "100k": 100_000, "1M": 1_000_000}
@@ -46,7 +48,18 @@ class Classifier:
         self._records["present"] = 1
         self._verdicts = np.empty(BATCH, np.uint8)
         self._events = np.empty(BATCH, _native.EVENT)
-        self._folds = np.empty(BATCH, _native.FOLD)
+        self._columns = Folds.of_size(BATCH)
+        self._folds = _native.ffi.new("fastmld_folds *")
+        self._pinned = [
+            _native.pin(f"{kind}[]", column)
+            for kind, column in zip(
+                ("uint32_t", "int32_t", "int64_t", "uint8_t", "uint8_t", "fastmld_fold"),
+                (*self._columns, np.empty(BATCH, _native.FOLD)),
+                strict=True,
+            )
+        ]
+        for name, pinned in zip((*Folds._fields, "scratch"), self._pinned, strict=True):
+            setattr(self._folds, name, pinned)
         self._numbers = np.empty((2, BATCH), np.uint32)
         self._found = _native.ffi.new("fastmld_found *")
 
@@ -54,7 +67,7 @@ class Classifier:
         """Classify batches of up to BATCH frames, and clear up after each."""
         pin, lib, table, found = _native.pin, _native.lib, self._table.c, self._found
         record = pin("fastmld_interface[]", self._records)
-        folds, generals = pin("fastmld_fold[]", self._folds), pin("uint32_t[]", self._numbers[1])
+        folds, generals = self._folds, pin("uint32_t[]", self._numbers[1])
         for frames in batches:
             lib.fastmld_classify(
                 table, record, 1, pin("uint8_t[]", frames.buffer), pin("int64_t[]", frames.offsets),
@@ -62,7 +75,7 @@ class Classifier:
                 pin("uint8_t[]", self._verdicts), _native.ffi.NULL, pin("fastmld_event[]", self._events), folds,
                 pin("uint32_t[]", self._numbers[0]), generals, found,
             )  # fmt: skip
-            lib.fastmld_settle(table, record, folds, found.folds, generals, found.generals)
+            lib.fastmld_settle(table, record, folds.row, found.folds, generals, found.generals)
 
 
 @pytest.mark.benchmark(group="classify")
@@ -94,15 +107,16 @@ class Wheel:
         self._deadlines = np.random.default_rng(1).integers(1, WINDOW_MS + 1, n)
 
     def stopped(self) -> None:
-        self._table.deadline_ms[self._rows] = self._deadlines
+        self._table.state[self._rows] = 0
         self._timers = Timers(self._table)
+        self._timers.rebuild()
 
     def armed(self) -> None:
         self.stopped()
         self.arm()
 
     def arm(self) -> None:
-        self._timers.arm(self._rows)
+        self._table.write(self._rows, move(State.DELAYING, _native.lib.FASTMLD_TIMER_SET), 0, self._deadlines)
 
     def turn(self) -> int:
         return sum(len(self._timers.due(now_ms)) for now_ms in range(0, WINDOW_MS + 1, STEP_MS))

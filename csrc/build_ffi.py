@@ -5,7 +5,7 @@ from pathlib import Path
 from cffi import FFI
 
 HERE = Path(__file__).parent
-SOURCES = ["ladder.c", "group_table.c", "classify.c", "draw.c", "emit.c", "gather.c", "ring.c"]
+SOURCES = ["ladder.c", "group_table.c", "rows.c", "classify.c", "emit.c", "gather.c", "ring.c"]
 BEGIN, END = "/* cdef: begin */", "/* cdef: end */"
 
 header = (HERE / "fastmld.h").read_text()

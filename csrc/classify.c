@@ -6,7 +6,8 @@
 
 enum {
     AHEAD = 32,                 /* frames whose look-ups overlap */
-    FETCH_AHEAD = 12            /* how far before it is read a frame is fetched */
+    FETCH_AHEAD = 12,           /* how far before it is read a frame is fetched */
+    FOLD_AHEAD = 8              /* and a row */
 };
 
 enum { FLAG_KEEP, FLAG_SET, FLAG_CLEAR };
@@ -38,7 +39,7 @@ static int has_group(const fastmld_message *message)
 static void decide(fastmld_fold *fold, uint8_t effect)
 {
     fold->flag_if_idle = fold->flag_if_delaying = effect;
-    fold->scratch = FLAG_DECIDED;
+    fold->flag_known = FLAG_DECIDED;
 }
 
 static void take_delay(fastmld_fold *fold, int32_t delay_ms)
@@ -59,11 +60,11 @@ static void reset(fastmld_fold *fold, const fastmld_interface *interface)
 static void catch_up(fastmld_fold *fold, const fastmld_interface *interface, const fastmld_event *events,
                      uint32_t since)
 {
-    const int zero_between = interface->zeros != fold->scratch_zeros;
+    const int zero_between = interface->zeros != fold->zeros;
 
-    if (fold->scratch == FLAG_REPORTED && fold->scratch_general > since)
-        decide(fold, events[fold->scratch_general - 1].delay_ms > 0 ? FLAG_CLEAR : FLAG_SET);
-    else if (fold->scratch == FLAG_OPEN && zero_between)
+    if (fold->flag_known == FLAG_REPORTED && fold->general > since)
+        decide(fold, events[fold->general - 1].delay_ms > 0 ? FLAG_CLEAR : FLAG_SET);
+    else if (fold->flag_known == FLAG_OPEN && zero_between)
         decide(fold, FLAG_SET);
     if (zero_between)
         reset(fold, interface);
@@ -74,20 +75,19 @@ static void fold_event(fastmld_fold *fold, const fastmld_interface *interface, c
     if (event->delay_ms > 0) {
         if (!fold->reset)
             take_delay(fold, event->delay_ms);
-        if (fold->scratch == FLAG_REPORTED)
+        if (fold->flag_known == FLAG_REPORTED)
             decide(fold, FLAG_CLEAR);
     } else if (event->delay_ms == 0) {
-        fold->answers++;
-        if (fold->scratch != FLAG_DECIDED)
+        if (fold->flag_known != FLAG_DECIDED)
             decide(fold, FLAG_SET);
         reset(fold, interface);
     } else {
-        if (fold->scratch == FLAG_OPEN)
-            fold->scratch = FLAG_REPORTED;
+        if (fold->flag_known == FLAG_OPEN)
+            fold->flag_known = FLAG_REPORTED;
         reset(fold, interface);
     }
-    fold->scratch_general = event->general;
-    fold->scratch_zeros = interface->zeros;
+    fold->general = event->general;
+    fold->zeros = interface->zeros;
 }
 
 static void fold_general(fastmld_interface *interface, int32_t delay_ms)
@@ -98,37 +98,58 @@ static void fold_general(fastmld_interface *interface, int32_t delay_ms)
         interface->delay_ms = delay_ms;
 }
 
+static fastmld_fold *fold_of(const fastmld_table *table, uint32_t row, const fastmld_folds *folds, uint32_t *n)
+{
+    fastmld_row *named = &table->rows[row];
+
+    if (named->fold == 0) {
+        folds->scratch[*n] = (fastmld_fold){.row = row, .delay_ms = -1};
+        named->fold = ++*n;
+    }
+    return &folds->scratch[named->fold - 1];
+}
+
+static void finish(const fastmld_table *table, const fastmld_interface *interfaces, const fastmld_event *events,
+                   const fastmld_folds *folds, uint32_t n)
+{
+    fastmld_fold *fold = &folds->scratch[n];
+    const fastmld_row *row = &table->rows[fold->row];
+    const fastmld_interface *interface = &interfaces[row->interface];
+
+    catch_up(fold, interface, events, 0);
+    if (!fold->reset)
+        take_delay(fold, interface->delay_ms);
+    if (fold->flag_known == FLAG_REPORTED)
+        fold->flag_if_delaying = FLAG_CLEAR;
+    folds->row[n] = fold->row;
+    folds->delay_ms[n] = fold->delay_ms;
+    folds->deadline_ms[n] = row->deadline_ms;
+    folds->flags[n] = row->flags;
+    folds->key[n] = (uint8_t)(row->state | fold->reset << 3 | fold->flag_if_idle << 4 | fold->flag_if_delaying << 6);
+}
+
 static uint32_t fold_batch(const fastmld_table *table, fastmld_interface *interfaces, const fastmld_event *events,
-                           uint32_t n_events, fastmld_fold *folds)
+                           uint32_t n_events, const fastmld_folds *folds)
 {
     uint32_t n = 0;
 
     for (uint32_t i = n_events; i-- > 0;) {
         const fastmld_event *event = &events[i];
+        if (i >= FOLD_AHEAD && !events[i - FOLD_AHEAD].is_general)
+            PREFETCH(&table->rows[events[i - FOLD_AHEAD].target]);
         if (event->is_general) {
             fold_general(&interfaces[event->target], event->delay_ms);
             continue;
         }
-        fastmld_row *row = &table->rows[event->target];
-        const fastmld_interface *interface = &interfaces[row->interface];
-        if (row->fold == 0) {
-            folds[n] = (fastmld_fold){.row = event->target, .delay_ms = -1, .deadline_ms = row->deadline_ms,
-                                      .state = row->state, .flags = row->flags};
-            row->fold = ++n;
-        }
-        fastmld_fold *fold = &folds[row->fold - 1];
+        const fastmld_interface *interface = &interfaces[table->rows[event->target].interface];
+        fastmld_fold *fold = fold_of(table, event->target, folds, &n);
         catch_up(fold, interface, events, i + 1);
         fold_event(fold, interface, event);
     }
     for (uint32_t i = 0; i < n; i++) {
-        fastmld_fold *fold = &folds[i];
-        const fastmld_interface *interface = &interfaces[table->rows[fold->row].interface];
-        catch_up(fold, interface, events, 0);
-        if (!fold->reset)
-            take_delay(fold, interface->delay_ms);
-        fold->answers += interface->zeros;
-        if (fold->scratch == FLAG_REPORTED)
-            fold->flag_if_delaying = FLAG_CLEAR;
+        if (n - i > FOLD_AHEAD)
+            PREFETCH(&table->rows[folds->scratch[i + FOLD_AHEAD].row]);
+        finish(table, interfaces, events, folds, i);
     }
     return n;
 }
@@ -161,7 +182,7 @@ static void note_event(fastmld_interface *interface, uint16_t index, const struc
 void fastmld_classify(const fastmld_table *table, fastmld_interface *interface, uint32_t n_interfaces,
                       const uint8_t *buffer, const int64_t *offsets, const uint32_t *lengths,
                       const uint32_t *interfaces, uint32_t interface_step, uint32_t n, uint8_t *verdicts,
-                      uint8_t *kinds, fastmld_event *events, fastmld_fold *folds, uint32_t *answers,
+                      uint8_t *kinds, fastmld_event *events, const fastmld_folds *folds, uint32_t *answers,
                       uint32_t *generals, fastmld_found *found)
 {
     struct lookup lookups[AHEAD];
@@ -232,11 +253,11 @@ void fastmld_classify(const fastmld_table *table, fastmld_interface *interface, 
         found->folds = fold_batch(table, interface, events, found->events, folds);
 }
 
-void fastmld_settle(const fastmld_table *table, fastmld_interface *interface, const fastmld_fold *folds,
-                    uint32_t n_folds, const uint32_t *generals, uint32_t n_generals)
+void fastmld_settle(const fastmld_table *table, fastmld_interface *interface, const uint32_t *rows, uint32_t n_rows,
+                    const uint32_t *generals, uint32_t n_generals)
 {
-    for (uint32_t i = 0; i < n_folds; i++)
-        table->rows[folds[i].row].fold = 0;
+    for (uint32_t i = 0; i < n_rows; i++)
+        table->rows[rows[i]].fold = 0;
     for (uint32_t i = 0; i < n_generals; i++) {
         interface[generals[i]].latest_general = 0;
         interface[generals[i]].zeros = 0;

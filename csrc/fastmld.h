@@ -50,7 +50,7 @@ typedef struct {
     uint64_t kinds[7];
 } fastmld_interface;
 
-/* One listened (interface, address). deadline_ms, state and flags are the protocol's: C carries them, Python writes them. */
+/* One listened (interface, address). deadline_ms, state and flags are the protocol's: C carries them, Python decides them. */
 typedef struct {
     uint8_t address[16];
     int64_t deadline_ms;
@@ -60,9 +60,24 @@ typedef struct {
     uint8_t flags;
 } fastmld_row;
 
-/* The index from (interface, address) to row: open addressing, a power of two of slots, tag << 32 | row + 1 in each. */
+/* Bits of fastmld_row.state that C goes by. */
+enum {
+    FASTMLD_STATE_RUNS = 1,     /* its timer runs, until deadline_ms */
+    FASTMLD_STATE_MOVES = 2     /* and a General Query may move it */
+};
+
+enum { FASTMLD_BLOCK_ROWS = 64 };
+
+/*
+ * The rows, their timers by blocks of FASTMLD_BLOCK_ROWS, and the index from (interface, address) to row: open addressing, a
+ * power of two of slots, tag << 32 | row + 1 in each. earliest_ms and latest_ms are bounds, not more: no timer that runs in a
+ * block ends before the one, none that moves after the other, and no timer at all before soonest_ms.
+ */
 typedef struct {
     fastmld_row *rows;
+    int64_t *earliest_ms;
+    int64_t *latest_ms;
+    int64_t soonest_ms;
     uint64_t *slots;
     uint32_t slots_log2;
     uint32_t reserved;
@@ -86,23 +101,29 @@ typedef struct {
     uint32_t is_general;
 } fastmld_event;
 
-/* Everything that one batch says about one row, General Queries included. What a Report does to the last-reporter flag
- * depends on the state in which the batch finds the row, so there are two effects: 0 keep, 1 set, 2 clear. */
+/* What is known of one row's fold while it is made. C's own. */
 typedef struct {
     uint32_t row;
-    int32_t delay_ms;           /* least positive delay after the last reset; -1 none */
-    uint32_t answers;           /* Queries with delay 0 */
-    uint8_t reset;              /* a Report stopped the timer, or a delay of 0 did */
-    uint8_t flag_if_idle;
-    uint8_t flag_if_delaying;
-    uint8_t scratch;
-    uint32_t scratch_general;
-    uint32_t scratch_zeros;
-    int64_t deadline_ms;        /* these three: the row's, before the batch */
-    uint8_t state;
-    uint8_t flags;
-    uint8_t reserved[6];
+    int32_t delay_ms;
+    uint32_t general;           /* 1 + the event of the latest General Query before the event that was folded last */
+    uint32_t zeros;             /* the interface's, when that event was folded */
+    uint8_t reset, flag_if_idle, flag_if_delaying, flag_known;
 } fastmld_fold;
+
+/*
+ * Everything that one batch says about the rows that a Report or a specific Query named, General Queries included: columns of
+ * one element a row. What a Report does to the last-reporter flag depends on the state in which the batch finds the row, so
+ * there are two effects: 0 keep, 1 set, 2 clear.
+ */
+typedef struct {
+    uint32_t *row;
+    int32_t *delay_ms;          /* least positive delay after the last reset; -1 none */
+    int64_t *deadline_ms;       /* these three: the row's, before the batch */
+    uint8_t *flags;
+    uint8_t *key;               /* state | reset << 3 | effect if idle << 4 | effect if delaying << 6; a reset: a Report stopped
+                                   the timer, or a delay of 0 did */
+    fastmld_fold *scratch;
+} fastmld_folds;
 
 /* What classify found, in numbers. */
 typedef struct {
@@ -118,7 +139,7 @@ int fastmld_check(const fastmld_interface *interface, const uint8_t *frame, uint
  * interfaces[0], when interface_step is 0).
  *   verdicts, kinds   (n) out; kinds may be NULL
  *   events            (n) scratch and out: found->events of them
- *   folds             (n) out: one for each row that a Report or a specific Query named; rows[row].fold is left set
+ *   folds             (n) out: found->folds of them; rows[row].fold is left set
  *   answers           (n) out: events with delay 0 in the order of the batch, by their index
  *   generals          (n) out: the interfaces that heard a General Query, each once; zeros and delay_ms of each are left set
  * The caller clears rows[].fold and the interfaces' scratch (fastmld_settle).
@@ -127,12 +148,12 @@ int fastmld_check(const fastmld_interface *interface, const uint8_t *frame, uint
 void fastmld_classify(const fastmld_table *table, fastmld_interface *interface, uint32_t n_interfaces,
                       const uint8_t *buffer, const int64_t *offsets, const uint32_t *lengths,
                       const uint32_t *interfaces, uint32_t interface_step, uint32_t n,
-                      uint8_t *verdicts, uint8_t *kinds, fastmld_event *events, fastmld_fold *folds,
+                      uint8_t *verdicts, uint8_t *kinds, fastmld_event *events, const fastmld_folds *folds,
                       uint32_t *answers, uint32_t *generals, fastmld_found *found);
 
 /* Clear what fastmld_classify left in rows and interfaces. */
-void fastmld_settle(const fastmld_table *table, fastmld_interface *interface, const fastmld_fold *folds,
-                    uint32_t n_folds, const uint32_t *generals, uint32_t n_generals);
+void fastmld_settle(const fastmld_table *table, fastmld_interface *interface, const uint32_t *rows,
+                    uint32_t n_rows, const uint32_t *generals, uint32_t n_generals);
 
 /* rows_out[i]: the row of (interface, addresses[i]), or UINT32_MAX. */
 void fastmld_find(const fastmld_table *table, uint16_t interface, const uint8_t *addresses, uint32_t n,
@@ -149,11 +170,32 @@ void fastmld_remove(const fastmld_table *table, const uint32_t *rows, uint32_t n
 /* Put n rows into an empty index. */
 void fastmld_index(const fastmld_table *table, const uint32_t *rows, uint32_t n);
 
-/* deadlines[i] = now_ms + a delay drawn for rows[i], uniform on 1..delays_ms[i] (delays_ms[0] for all when delay_step is 0),
- * a pure function of (seed, interface, address, now_ms, delay) and consistent: see draw.h. */
-void fastmld_draw(const fastmld_table *table, uint64_t seed, const uint32_t *rows, uint32_t n,
-                  const int64_t *now_ms, uint32_t now_step, const int32_t *delays_ms, uint32_t delay_step,
-                  int64_t *deadlines);
+/* What becomes of a timer. */
+enum { FASTMLD_TIMER_KEEP, FASTMLD_TIMER_STOP, FASTMLD_TIMER_DRAW, FASTMLD_TIMER_SET };
+
+/* What becomes of a row: Python has decided it. */
+typedef struct {
+    uint8_t state;
+    uint8_t set, clear;         /* bits of flags; what is in both is set */
+    uint8_t timer;
+} fastmld_move;
+
+/*
+ * Write moves[i] into rows[i], with now_ms[i] and delays_ms[i]; a step of 0 takes element 0 of a column for all rows. DRAW ends
+ * the timer at now_ms and a delay drawn for the row, uniform on 1..delays_ms, a pure function of (seed, interface, address,
+ * now_ms, delay) and consistent: see draw.h. SET ends it at now_ms + delays_ms; STOP has it end never: INT64_MAX.
+ */
+void fastmld_write(fastmld_table *table, uint64_t seed, const uint32_t *rows, uint32_t n,
+                   const fastmld_move *moves, uint32_t move_step, const int64_t *now_ms, uint32_t now_step,
+                   const int64_t *delays_ms, uint32_t delay_step);
+
+/*
+ * Take out of n blocks the timers of an interface (-1: of any) that end by due_ms, and those that move and end after later_ms:
+ * their rows, which the caller moves on. The bounds of the blocks become those of what is left, exactly. Returns how many rows;
+ * rows_out has room for all of the blocks.
+ */
+uint32_t fastmld_take(const fastmld_table *table, const uint32_t *blocks, uint32_t n, int32_t interface, int64_t due_ms,
+                      int64_t later_ms, uint32_t *rows_out);
 
 /* What the frames of one interface have in common. */
 typedef struct {

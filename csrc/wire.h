@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct wire_ethernet {
     uint8_t destination[6], source[6], type_be16[2];
@@ -54,6 +55,14 @@ static inline uint16_t be16(const uint8_t *at)
 static inline uint32_t be32(const uint8_t *at)
 {
     return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+/* Eight octets in whatever byte order: to be compared with eight others. */
+static inline uint64_t word64(const uint8_t *at)
+{
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    return word;
 }
 
 static inline uint64_t be64(const uint8_t *at)

@@ -8,6 +8,9 @@ from fastmld._fastmld import ffi as ffi
 from fastmld._fastmld import lib as lib
 
 NO_ROW = 0xFFFFFFFF
+BLOCK_ROWS: int = lib.FASTMLD_BLOCK_ROWS
+RUNS: int = lib.FASTMLD_STATE_RUNS
+MOVES: int = lib.FASTMLD_STATE_MOVES
 
 ROW = np.dtype(
     [
@@ -38,19 +41,15 @@ FOLD = np.dtype(
     [
         ("row", "u4"),
         ("delay_ms", "i4"),
-        ("answers", "u4"),
+        ("general", "u4"),
+        ("zeros", "u4"),
         ("reset", "u1"),
         ("flag_if_idle", "u1"),
         ("flag_if_delaying", "u1"),
-        ("scratch", "u1"),
-        ("scratch_general", "u4"),
-        ("scratch_zeros", "u4"),
-        ("deadline_ms", "i8"),
-        ("state", "u1"),
-        ("flags", "u1"),
-        ("reserved", "u1", 6),
+        ("flag_known", "u1"),
     ]
 )
+MOVE = np.dtype([("state", "u1"), ("set", "u1"), ("clear", "u1"), ("timer", "u1")])
 TEMPLATE = np.dtype([("frame", "u1", 96), ("length", "u4"), ("interface", "u4")])
 
 
@@ -67,6 +66,7 @@ for _name, _dtype in {
     "fastmld_interface": INTERFACE,
     "fastmld_event": EVENT,
     "fastmld_fold": FOLD,
+    "fastmld_move": MOVE,
     "fastmld_template": TEMPLATE,
 }.items():
     check_layout(_name, _dtype)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -106,6 +106,25 @@ class FrameBatch:
 
     def __iter__(self) -> Iterator[bytes]:
         return (self[index] for index in range(len(self)))
+
+
+class Folds(NamedTuple):
+    """What a batch says about rows, as csrc/fastmld.h folds it: columns of (N,), u4, i4, i8, u1 and u1."""
+
+    row: npt.NDArray[Any]
+    delay_ms: npt.NDArray[Any]
+    deadline_ms: npt.NDArray[Any]
+    flags: npt.NDArray[Any]
+    key: npt.NDArray[Any]
+
+    @classmethod
+    def of_size(cls, n: int) -> Folds:
+        """Memory for n rows."""
+        return cls(*(np.empty(n, dtype) for dtype in (np.uint32, np.int32, np.int64, np.uint8, np.uint8)))
+
+    def first(self, n: int) -> Folds:
+        """The first n of them."""
+        return Folds(*(column[:n] for column in self))
 
 
 def _column(name: str, values: npt.ArrayLike, dtype: type[np.generic]) -> npt.NDArray[Any]:

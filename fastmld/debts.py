@@ -14,8 +14,8 @@ from fastmld.piles import Pile, by_interface
 
 
 class Debts:
-    """Two queues an interface of rows that are Delaying and past their deadlines: one for answers to Queries for one
-    address, which leave first, and one for all else. A row that is not Delaying any more is stale.
+    """Two queues an interface of rows that are Owing: one for answers to Queries for one address, which leave first,
+    and one for all else. A row that is not Owing any more is stale.
     """
 
     def __init__(self, table: GroupTable, interfaces: dict[int, Interface]) -> None:
@@ -43,21 +43,14 @@ class Debts:
         return granted
 
     def owe(self, rows: Rows, since_ms: int | npt.NDArray[np.int64], urgent: bool = False) -> None:
-        """No token: the rows stay Delaying, their deadlines past, until there is one."""
+        """No token: the rows are Owing, their deadlines past, until there is one."""
         if not len(rows):
             return
-        self._table.state[rows] = State.DELAYING
+        self._table.state[rows] = State.OWING
         self._table.deadline_ms[rows] = since_ms
         (self._urgent if urgent else self._overdue).add(rows)
         for index, members in by_interface(self._table, rows):
             self._interfaces[index].deferred += len(members)
-
-    def are_owed(self, rows: Rows, now_ms: int) -> npt.NDArray[np.bool_]:
-        """(N,): which rows owe a Report."""
-        if not self:
-            return np.zeros(len(rows), np.bool_)
-        listed = self._table.flags[rows] & (LISTED_OVERDUE | LISTED_URGENT) != 0
-        return np.asarray(listed & self._are_live(rows, now_ms))
 
     def pay(self, now_ms: int) -> Iterator[Rows]:
         """Take rows of one interface after the other, oldest first, as far as the tokens of now_ms go."""
@@ -65,7 +58,7 @@ class Debts:
             for index in queue.interfaces():
                 budget = self._interfaces[index].budget
                 while len(rows := queue.peek(index)):
-                    live = np.flatnonzero(self._are_live(rows, now_ms))
+                    live = np.flatnonzero(self._are_live(rows))
                     granted = budget.take(len(live), now_ms)
                     short = granted < len(live)
                     queue.drop(index, int(live[granted]) if short else len(rows))
@@ -79,7 +72,7 @@ class Debts:
         for queue in (self._urgent, self._overdue):
             for index in queue.interfaces():
                 while len(rows := queue.peek(index)):
-                    live = np.flatnonzero(self._are_live(rows, now_ms))
+                    live = np.flatnonzero(self._are_live(rows))
                     stale = int(live[0]) if len(live) else len(rows)
                     if stale:
                         queue.drop(index, stale)
@@ -105,9 +98,8 @@ class Debts:
     def _take(self, queue: Pile) -> Rows:
         taken = [queue.take(index) for index in queue.interfaces()]
         rows = np.concatenate(taken) if taken else NO_ROWS
-        delaying: Rows = rows[self._table.state[rows] == State.DELAYING]
-        return delaying
+        owing: Rows = rows[self._are_live(rows)]
+        return owing
 
-    def _are_live(self, rows: Rows, now_ms: int) -> npt.NDArray[np.bool_]:
-        state, deadline_ms = self._table.state[rows], self._table.deadline_ms[rows]
-        return np.asarray((state == State.DELAYING) & (deadline_ms <= now_ms))
+    def _are_live(self, rows: Rows) -> npt.NDArray[np.bool_]:
+        return np.asarray(self._table.state[rows] == State.OWING)

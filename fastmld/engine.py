@@ -13,10 +13,11 @@ import numpy.typing as npt
 from fastmld import _native
 from fastmld._native import NO_ROW, lib, pin
 from fastmld.addresses import Address, Addresses, group_octets, link_local_octets
-from fastmld.batch import FrameBatch
+from fastmld.batch import Folds, FrameBatch
 from fastmld.errors import ClockWentBackwards, GroupTableFull, NotListening, UnknownInterface
 from fastmld.groups import LAST_REPORTER, Rows
 from fastmld.interface import Interface
+from fastmld.listener_v1 import SHOWN
 from fastmld.memberships import Memberships
 
 VERDICTS: Final = (
@@ -33,6 +34,7 @@ GROUPS: Final = np.dtype(
         ("references", "u4"),
     ]
 )
+_FOLD_TYPES: Final = ("uint32_t", "int32_t", "int64_t", "uint8_t", "uint8_t", "fastmld_fold")
 _MOST_INTERFACES: Final = 1 << 16
 _LONGEST_FRAME: Final = 90
 _LONGEST_DELAY_MS: Final = 1 << 40
@@ -81,7 +83,7 @@ class Engine:
             grown[: len(self._records)] = self._records
             self._records = grown
             self._pinned_records = pin("fastmld_interface[]", grown)
-        indices[index] = interface
+        self._members.add(interface)
         record = self._records[index : index + 1]
         record[:] = np.zeros(1, _native.INTERFACE)
         record["mac"] = np.frombuffer(interface.mac, np.uint8)
@@ -223,14 +225,14 @@ class Engine:
             generals = self._generals[: found.generals]
             try:
                 self._members.hear(
-                    self._events, self._folds[: found.folds], self._answers[: found.answers],
+                    self._events, self._folds.first(found.folds), self._answers[: found.answers],
                     generals, self._records[generals], now_ms,
                 )  # fmt: skip
             finally:  # whatever happened: a row or an interface that is not settled is deaf from then on
-                _, folds, _, heard = self._pinned_scratch
                 lib.fastmld_settle(
-                    self._members.table.c, self._pinned_records, folds, found.folds, heard, found.generals
-                )
+                    self._members.table.c, self._pinned_records, self._c_folds.row, found.folds,
+                    self._pinned_scratch[-1], found.generals,
+                )  # fmt: skip
         return verdicts
 
     def advance(self, now_ms: int) -> None:
@@ -286,8 +288,9 @@ class Engine:
         table = self._members.table
         rows = table.rows_of(interface)
         groups = np.empty(len(rows), GROUPS)
-        for column in ("address", "state", "deadline_ms", "references"):
+        for column in ("address", "deadline_ms", "references"):
             groups[column] = getattr(table, column)[rows]
+        groups["state"] = SHOWN[table.state[rows]]
         groups["last_reporter"] = table.flags[rows] & LAST_REPORTER != 0
         return groups
 
@@ -372,12 +375,15 @@ class Engine:
         if n <= self._scratch_size:
             return
         size = max(n, 4096)
-        events, folds = np.empty(size, _native.EVENT), np.empty(size, _native.FOLD)
+        events, folds, scratch = np.empty(size, _native.EVENT), Folds.of_size(size), np.empty(size, _native.FOLD)
         answers, generals = np.empty(size, np.uint32), np.empty(size, np.uint32)
+        c_folds = _native.ffi.new("fastmld_folds *")
+        pinned = [pin(f"{ctype}[]", column) for ctype, column in zip(_FOLD_TYPES, (*folds, scratch), strict=True)]
+        c_folds.row, c_folds.delay_ms, c_folds.deadline_ms, c_folds.flags, c_folds.key, c_folds.scratch = pinned
         self._pinned_scratch = (
-            pin("fastmld_event[]", events), pin("fastmld_fold[]", folds),
-            pin("uint32_t[]", answers), pin("uint32_t[]", generals),
+            pin("fastmld_event[]", events), c_folds, pin("uint32_t[]", answers), pin("uint32_t[]", generals)
         )  # fmt: skip
         self._events, self._folds, self._answers, self._generals = events, folds, answers, generals
+        self._c_folds, self._pinned_folds = c_folds, pinned
         self._found = _native.ffi.new("fastmld_found *")
         self._scratch_size = size  # last: had there been no memory, C would write where there is none

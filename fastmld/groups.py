@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastmld import _native
-from fastmld._native import NO_ROW, lib, pin
+from fastmld._native import BLOCK_ROWS, NO_ROW, lib, pin
 
 Rows = npt.NDArray[np.uint32]
 NO_DEADLINE = int(np.iinfo(np.int64).max)  # in the deadline_ms column: no timer runs
@@ -20,45 +20,49 @@ _OCTETS_TO_JOIN = 256  # what joining a row takes at most besides the row, for a
 # Bits of the flags column.
 LAST_REPORTER = 1  # RFC 2710 section 5's flag
 REPORTED = 2  # some Report said that we listen, and no Done took it back
-SILENT = 4  # no message is ever sent for this address
-LISTED_IDLE = 8  # in the pile of rows that became idle
-LISTED_OVERDUE = 16  # in the queue of rows that owe a Report
-LISTED_URGENT = 32  # in the queue of those that owe it to a Query for their own address
+LISTED_IDLE = 4  # in the pile of rows that became idle
+LISTED_OVERDUE = 8  # in the queue of rows that owe a Report
+LISTED_URGENT = 16  # in the queue of those that owe it to a Query for their own address
+REPEATS = 32  # Reports are to be repeated: how often, says the repeats column
 
 
 class GroupTable:
     """Columns over rows, and the keyed index from (interface, address) to row.
 
     address (16,)u1, deadline_ms i8, interface u2, state u1, flags u1: views of the records that C shares.
-    references u4, repeats u1: Python's own. Rows of addresses that were left stay as gaps until `compact`.
+    references u4, repeats u1: Python's own. earliest_ms, latest_ms i8: by blocks of BLOCK_ROWS rows, the bounds of
+    their timers (timers.py). Rows of addresses that were left stay as gaps until `compact`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seed: int = 0) -> None:
+        self._seed = seed  # of the delays that `write` draws
         self.used = 0
         self.live = 0
         self._rows_of: dict[int, _Column] = {}
         self.c = _native.ffi.new("fastmld_table *")
         for i in range(7):
             self.c.key[i] = secrets.randbits(64) | 1
-        self._records = np.zeros(0, _native.ROW)
-        self.references = np.zeros(0, np.uint32)
-        self.repeats = np.zeros(0, np.uint8)
-        self._grow(64)
-        self._reindex(64)
+        self.c.soonest_ms = NO_DEADLINE
+        self._adopt(_Columns(BLOCK_ROWS))
+        self._reindex(BLOCK_ROWS)
 
     def _grow(self, capacity: int) -> None:
-        records = np.zeros(capacity, _native.ROW)
-        references = np.zeros(capacity, np.uint32)
-        repeats = np.zeros(capacity, np.uint8)
-        records[: self.used] = self._records[: self.used]
-        references[: self.used] = self.references[: self.used]
-        repeats[: self.used] = self.repeats[: self.used]
-        self._adopt(records, references, repeats)
+        grown = _Columns(capacity)
+        grown.records[: self.used] = self._records[: self.used]
+        grown.references[: self.used] = self.references[: self.used]
+        grown.repeats[: self.used] = self.repeats[: self.used]
+        grown.earliest_ms[: len(self.earliest_ms)] = self.earliest_ms
+        grown.latest_ms[: len(self.latest_ms)] = self.latest_ms
+        self._adopt(grown)
 
-    def _adopt(self, records: Any, references: npt.NDArray[np.uint32], repeats: npt.NDArray[np.uint8]) -> None:
-        self._records, self.references, self.repeats = records, references, repeats
-        self._pinned_rows = pin("fastmld_row[]", records)
-        self.c.rows = self._pinned_rows
+    def _adopt(self, columns: _Columns) -> None:
+        records = self._records = columns.records
+        self.references, self.repeats = columns.references, columns.repeats
+        self.earliest_ms, self.latest_ms = columns.earliest_ms, columns.latest_ms
+        self._pinned = (
+            pin("fastmld_row[]", records), pin("int64_t[]", self.earliest_ms), pin("int64_t[]", self.latest_ms)
+        )  # fmt: skip
+        self.c.rows, self.c.earliest_ms, self.c.latest_ms = self._pinned
         self.address: npt.NDArray[np.uint8] = records["address"]
         self.deadline_ms: npt.NDArray[np.int64] = records["deadline_ms"]
         self.fold: npt.NDArray[np.uint32] = records["fold"]
@@ -108,6 +112,25 @@ class GroupTable:
         np.add.at(self.references, rows, 1)
         return new
 
+    def write(
+        self,
+        rows: Rows,
+        moves: npt.NDArray[Any],
+        now_ms: int | npt.NDArray[np.int64] = 0,
+        delays_ms: int | npt.NDArray[np.int64] = 0,
+    ) -> None:
+        """Move rows on: moves is (N,) of _native.MOVE, or (1,) where all move alike.
+
+        Timers that start do so at now_ms, for delays_ms or a draw of 1 to delays_ms: one number, or (N,) of them.
+        """
+        now = np.atleast_1d(np.asarray(now_ms, np.int64))
+        delays = np.atleast_1d(np.asarray(delays_ms, np.int64))
+        lib.fastmld_write(
+            self.c, self._seed, pin("uint32_t[]", np.ascontiguousarray(rows)), len(rows),
+            pin("fastmld_move[]", moves), int(len(moves) > 1), pin("int64_t[]", now), int(len(now) > 1),
+            pin("int64_t[]", delays), int(len(delays) > 1),
+        )  # fmt: skip
+
     def release(self, interface: int, rows: Rows) -> None:
         """Rows of one interface that are listened to no longer. Their addresses stay readable until `compact`."""
         if not len(rows):
@@ -126,6 +149,11 @@ class GroupTable:
             rows = column.view()
             column.replace(rows[self.references[rows] != 0])
         return column.view()
+
+    def blocks_of(self, interface: int) -> npt.NDArray[np.uint32]:
+        """The blocks that rows of one interface stand in, in order. Some of those rows may have been released."""
+        column = self._rows_of.get(interface)
+        return NO_ROWS if column is None else column.blocks()
 
     @property
     def sole_interface(self) -> int | None:
@@ -153,7 +181,10 @@ class GroupTable:
         moved[listened] = rows
         columns = {interface: moved[column.view()] for interface, column in self._rows_of.items()}
         columns = {interface: column[column != NO_ROW] for interface, column in columns.items()}
-        records, references, repeats = self._records[listened], self.references[listened], self.repeats[listened]
+        closed = _Columns(len(listened))
+        closed.records[: len(listened)] = self._records[listened]
+        closed.references[: len(listened)] = self.references[listened]
+        closed.repeats[: len(listened)] = self.repeats[listened]
         slots = _slots_for(len(listened))
 
         for interface, column in columns.items():
@@ -162,7 +193,7 @@ class GroupTable:
             else:
                 del self._rows_of[interface]
         self.used = len(listened)
-        self._adopt(records, references, repeats)
+        self._adopt(closed)
         self._index(rows, slots)
         return moved
 
@@ -171,19 +202,38 @@ def _slots_for(rows: int) -> npt.NDArray[np.uint64]:
     return np.zeros(1 << max(6, (2 * rows - 1).bit_length()), np.uint64)
 
 
+class _Columns:
+    """Memory for so many rows, and for whole blocks of them."""
+
+    def __init__(self, rows: int) -> None:
+        blocks = max(1, -(-rows // BLOCK_ROWS))
+        self.records = np.zeros(blocks * BLOCK_ROWS, _native.ROW)
+        self.references = np.zeros(blocks * BLOCK_ROWS, np.uint32)
+        self.repeats = np.zeros(blocks * BLOCK_ROWS, np.uint8)
+        self.earliest_ms = np.full(blocks, NO_DEADLINE, np.int64)
+        self.latest_ms = np.full(blocks, -NO_DEADLINE - 1, np.int64)
+
+
 class _Column:
     """Rows that are appended to: capacity ahead of length."""
 
     def __init__(self) -> None:
         self._rows = NO_ROWS
         self._length = 0
+        self._blocks: npt.NDArray[np.uint32] | None = None
         self.gaps = 0  # rows among them that were released
 
     def view(self) -> Rows:
         return self._rows[: self._length]
 
+    def blocks(self) -> npt.NDArray[np.uint32]:
+        if self._blocks is None:
+            blocks = self.view() // BLOCK_ROWS  # in order, since the rows are
+            self._blocks = blocks[np.append(True, blocks[1:] != blocks[:-1])] if len(blocks) else blocks
+        return self._blocks
+
     def replace(self, rows: Rows) -> None:
-        self._rows, self._length, self.gaps = rows, len(rows), 0
+        self._rows, self._length, self._blocks, self.gaps = rows, len(rows), None, 0
 
     def extend(self, rows: Rows) -> None:
         end = self._length + len(rows)
@@ -192,4 +242,4 @@ class _Column:
             grown[: self._length] = self.view()
             self._rows = grown
         self._rows[self._length : end] = rows
-        self._length = end
+        self._length, self._blocks = end, None

@@ -6,29 +6,49 @@ An address that is listened to is in one of three states; one that is not has no
     delaying_listener   a timer runs, and a Report is sent when it ends
     delayed_join        nothing has been said yet, and nothing will be for a while (rule N14): frames have no effect
 
-and a flag says whether we were the last to report it. The table says what each event does (RFC 2710 section 5;
-rules N6 to N11). A Query is one of three events, by its Maximum Response Delay and the time that a timer has left.
+and a flag says whether we were the last to report it. Two more are states of the column only: an address of which
+nothing is ever said (rule N12) shows itself as an idle listener, and one whose timer ended while the budget had no
+Report for it as a delaying one: it owes that Report, whatever is asked, unless somebody else's is heard.
+
+The table says what each event does (RFC 2710 section 5; rules N6 to N11). A Query is one of three events, by its
+Maximum Response Delay and the time that a timer has left.
 """
 
 from __future__ import annotations
 
 from enum import Enum, IntEnum, auto
-from typing import Any, Final, NamedTuple
+from itertools import product
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from fastmld._native import MOVE, MOVES, RUNS, lib
+from fastmld.batch import Folds
+from fastmld.groups import LAST_REPORTER, REPEATS, REPORTED
+
 STATES: Final = ("idle_listener", "delaying_listener", "delayed_join")
+STATE_OF_KEY: Final = np.uint8(7)  # the bits of a fold's key that are the state
 KEEP, SET, CLEAR = 0, 1, 2  # effects on the last-reporter flag, as csrc/classify.c folds them
 
 
 class State(IntEnum):
-    """Codes of the state column. NON_LISTENER marks a row that was left."""
+    """Codes of the state column, in the bits of csrc/fastmld.h. NON_LISTENER: a row that was left."""
 
     IDLE = 0
-    DELAYING = 1
-    DELAYED_JOIN = 2
-    NON_LISTENER = 3
+    DELAYED_JOIN = RUNS
+    DELAYING = RUNS | MOVES
+    NON_LISTENER = 2
+    OWING = 4
+    SILENT = 6
+
+
+# By code: what it is for those who look, as an index into STATES; and whether a Query with delay 0 is answered at once.
+SHOWN: Final = np.zeros(8, np.uint8)
+SHOWN[[State.DELAYING, State.OWING]] = STATES.index("delaying_listener")
+SHOWN[State.DELAYED_JOIN] = STATES.index("delayed_join")
+ANSWERS: Final = np.zeros(8, np.bool_)
+ANSWERS[[State.IDLE, State.DELAYING]] = True
 
 
 class Event(Enum):
@@ -78,28 +98,59 @@ TRANSITIONS: Final[dict[tuple[State, Event], tuple[State, tuple[Action, ...]]]] 
 }
 
 
+_STARTS = np.uint16(256)
+
+
 class Heard(NamedTuple):
     """What a batch does to rows, column by column."""
 
-    starts: npt.NDArray[np.bool_]  # the timer starts anew: Delaying
-    stops: npt.NDArray[np.bool_]  # the timer ran, and does no more: Idle
-    rests: npt.NDArray[np.bool_]  # no timer ran, and none does: still Idle
-    flag: npt.NDArray[np.uint8]  # KEEP, SET or CLEAR
+    starts: npt.NDArray[np.bool_]  # the timer starts anew
+    outcome: npt.NDArray[np.uint16]  # an index into OUTCOMES and RESTS
 
 
-def hear(folds: npt.NDArray[Any], now_ms: int) -> Heard:
-    """Apply folded events to rows that are Idle or Delaying.
+def hear(folds: Folds, now_ms: int) -> Heard:
+    """Apply folded events to rows.
 
-    folds: (N,) of csrc/fastmld.h's fastmld_fold: the state of each row, and all that a batch says about it. The
-    answers to Queries with delay 0 are not here: they depend on no state.
+    The answers to Queries with delay 0 are not here: but for ANSWERS, they depend on no state.
     """
-    delaying = folds["state"] == State.DELAYING
-    runs = delaying & (folds["reset"] == 0)
-    delay_ms = folds["delay_ms"]
-    starts = (delay_ms > 0) & (~runs | (delay_ms < folds["deadline_ms"] - now_ms))
-    return Heard(
-        starts,
-        delaying & ~runs & ~starts,
-        ~delaying & ~starts,
-        np.where(delaying, folds["flag_if_delaying"], folds["flag_if_idle"]),
-    )
+    starts = (folds.delay_ms > 0) & _MAY_START[folds.key]
+    starts &= ~_RUNS_ON[folds.key] | (folds.delay_ms < folds.deadline_ms - now_ms)
+    return Heard(starts, folds.key | starts * _STARTS)
+
+
+def move(state: State, timer: int, said: int = KEEP, clear: int = 0) -> npt.NDArray[np.void]:
+    """(1,) MOVE: a new state, what becomes of the timer, and of the flag."""
+    moves = np.zeros(1, MOVE)
+    moves["state"], moves["timer"] = state, timer
+    moves["set"] = LAST_REPORTER | REPORTED if said == SET else 0
+    moves["clear"] = clear | (LAST_REPORTER if said == CLEAR else 0)
+    return moves
+
+
+def _tables() -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], npt.NDArray[np.void], npt.NDArray[np.bool_]]:
+    """The vector form of TRANSITIONS, by the key of csrc/fastmld.h's folds; the last two also by "the timer starts"."""
+    may_start, runs_on = np.zeros(256, np.bool_), np.zeros(256, np.bool_)
+    outcomes, rests = np.zeros(512, MOVE), np.zeros(512, np.bool_)
+    effects = (KEEP, SET, CLEAR)
+    for state, reset, if_idle, if_delaying in product(State, (0, 1), effects, effects):
+        key = state | reset << 3 | if_idle << 4 | if_delaying << 6
+        # A Report that was heard takes a debt away; a Query after it with delay 0 brings it back.
+        moved = state in (State.IDLE, State.DELAYING) or (state is State.OWING and if_delaying == CLEAR)
+        may_start[key] = moved
+        runs_on[key] = state is State.DELAYING and not reset
+        said = if_idle if state is State.IDLE else if_delaying
+        for starts in (0, 1):
+            outcome = key | starts << 8
+            if not moved:
+                outcomes[outcome] = move(state, lib.FASTMLD_TIMER_KEEP)[0]
+            elif starts:
+                outcomes[outcome] = move(State.DELAYING, lib.FASTMLD_TIMER_DRAW, said, reset * REPEATS)[0]
+            elif runs_on[key]:
+                outcomes[outcome] = move(State.DELAYING, lib.FASTMLD_TIMER_KEEP, said)[0]
+            else:
+                outcomes[outcome] = move(State.IDLE, lib.FASTMLD_TIMER_STOP, said, reset * REPEATS)[0]
+                rests[outcome] = True
+    return may_start, runs_on, outcomes, rests
+
+
+_MAY_START, _RUNS_ON, OUTCOMES, RESTS = _tables()

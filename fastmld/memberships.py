@@ -13,51 +13,63 @@ import numpy as np
 import numpy.typing as npt
 
 from fastmld import _native
-from fastmld._native import lib, pin
+from fastmld._native import lib
 from fastmld.addresses import is_silent
+from fastmld.batch import Folds
 from fastmld.debts import Debts
 from fastmld.groups import (
     LAST_REPORTER,
     LISTED_IDLE,
     LISTED_OVERDUE,
     LISTED_URGENT,
-    NO_DEADLINE,
     NO_ROWS,
+    REPEATS,
     REPORTED,
-    SILENT,
     GroupTable,
     Rows,
 )
 from fastmld.interface import Interface
-from fastmld.listener_v1 import CLEAR, SET, State, hear
+from fastmld.listener_v1 import ANSWERS, OUTCOMES, RESTS, SET, STATE_OF_KEY, State, hear, move
 from fastmld.outbox import Outbox, Outgoing
 from fastmld.piles import Pile, by_interface
 from fastmld.timers import Timers
 
 Times = int | npt.NDArray[np.int64]
 _NO_BOUND = int(np.iinfo(np.int64).min)
-_SAID = np.uint8(LAST_REPORTER | REPORTED)
-_UNSAID = np.uint8(0xFF & ~(LAST_REPORTER | REPORTED))
-_NOT_LAST = np.uint8(0xFF & ~LAST_REPORTER)
-_LISTED_OWING = LISTED_OVERDUE | LISTED_URGENT
-_UNLISTED = np.uint8(0xFF & ~(LISTED_IDLE | _LISTED_OWING))
+_UNLISTED = np.uint8(0xFF & ~(LISTED_IDLE | LISTED_OVERDUE | LISTED_URGENT))
+
+_DELAYED = move(State.DELAYED_JOIN, lib.FASTMLD_TIMER_SET)
+_ASKED = move(State.DELAYING, lib.FASTMLD_TIMER_DRAW)
+_SAID_AND_ASKED = move(State.DELAYING, lib.FASTMLD_TIMER_DRAW, SET, REPEATS)
+_SAID_AND_REPEATED = move(State.DELAYING, lib.FASTMLD_TIMER_DRAW, SET)
+_SAID = move(State.IDLE, lib.FASTMLD_TIMER_STOP, SET, REPEATS)
+_UNSAID = LAST_REPORTER | REPORTED | REPEATS
+# Whoever becomes idle is listed, so that the next General Query finds it.
+_LISTING = OUTCOMES.copy()
+_LISTING["set"][RESTS] |= LISTED_IDLE
+_OUTCOMES = _LISTING.view(np.uint32)  # which numpy takes from faster
+_SAID["set"] |= LISTED_IDLE
 
 
 class Memberships:
     """All rows of all interfaces of an engine, and what is about to be said of them."""
 
     def __init__(self, seed: int) -> None:
-        self._seed = seed
-        self.table = GroupTable()
+        self.table = GroupTable(seed)
         self.outbox = Outbox()
         self.interfaces: dict[int, Interface] = {}
         self._timers = Timers(self.table)
-        self._delayed_joins = Timers(self.table)
         self._idle = Pile(self.table, LISTED_IDLE)
         self._debts = Debts(self.table, self.interfaces)
-        # By interface: no timer ends later, overdue ones apart; the template of its frames.
+        # By interface: no timer ends later; the Unsolicited Report Interval; the template of its frames.
         self._bound_ms = np.full(1 << 16, _NO_BOUND, np.int64)
+        self._interval_ms = np.zeros(1 << 16, np.int64)
         self.template_of = np.zeros(1 << 16, np.uint32)
+
+    def add(self, interface: Interface) -> None:
+        """Take in a new interface."""
+        self.interfaces[interface.index] = interface
+        self._interval_ms[interface.index] = interface.settings.unsolicited_report_interval_ms
 
     # Local calls, of one interface each
 
@@ -67,12 +79,10 @@ class Memberships:
         new = table.join(interface.index, addresses)
         interface.set_groups(table.count(interface.index))
         silent = is_silent(table.address[new])
-        table.flags[new[silent]] = SILENT
+        table.state[new[silent]] = State.SILENT
         speaking = new[~silent] if silent.any() else new
         if delay_ms > 0 and interface.kind != "loopback":
-            table.state[speaking] = State.DELAYED_JOIN
-            table.deadline_ms[speaking] = now_ms + delay_ms
-            self._delayed_joins.arm(speaking)
+            self.table.write(speaking, _DELAYED, now_ms, delay_ms)
         elif interface.talks:
             self._start(interface, speaking, now_ms)
 
@@ -118,7 +128,7 @@ class Memberships:
     def hear(
         self,
         events: Any,
-        folds: Any,
+        folds: Folds,
         answers: npt.NDArray[np.uint32],
         generals: Any,
         queried: Any,
@@ -129,30 +139,39 @@ class Memberships:
         events, folds: of csrc/fastmld.h. answers: the events with delay 0, in order. generals: interfaces that heard a
         General Query; queried: their records, with the folded Queries in zeros and delay_ms.
         """
-        pools = self._pools(generals, queried, now_ms) if len(generals) else {}
-        if len(answers):
-            self._answer(events[answers], {i: pool for i, (pool, zeros, _) in pools.items() if zeros}, now_ms)
-        if len(folds):
-            self._hear_folds(folds, now_ms, relist=bool(pools))
-        for interface, (pool, zeros, delay_ms) in pools.items():
-            self._hear_general(interface, pool, zeros, delay_ms, now_ms)
+        try:
+            pools = self._pools(generals, queried, now_ms) if len(generals) else {}
+            if len(answers):
+                self._answer(events[answers], {i: pool for i, (pool, zeros, _) in pools.items() if zeros}, now_ms)
+            if len(folds.row):
+                self._hear_folds(folds, now_ms)
+            for interface, (pool, zeros, delay_ms) in pools.items():
+                self._hear_general(interface, pool, zeros, delay_ms, now_ms)
+        except BaseException:  # rows that were taken and not moved on would be in no index, and deaf from then on
+            self._reindex()
+            raise
 
     def _pools(self, generals: Any, queried: Any, now_ms: int) -> dict[int, tuple[Rows, int, int]]:
         """For each interface on which a General Query changes something: the rows it moves, its zeros, its delay.
 
         It changes nothing where no row is idle and no timer ends after the delay: two numbers tell.
         """
+        table = self.table
         zeros, delays = queried["zeros"], queried["delay_ms"].astype(np.int64)
         bounds = self._bound_ms[generals]
         quiet = ~self._idle.waiting[generals] & np.where(zeros > 0, bounds < now_ms, now_ms + delays >= bounds)
         pools = {}
         for n in np.flatnonzero(~quiet).tolist():
             interface, zero, delay_ms = int(generals[n]), int(zeros[n]), int(delays[n])
-            idle = self._idle.take(interface)
-            idle = idle[self.table.state[idle] == State.IDLE]
-            after = now_ms - 1 if zero else now_ms + delay_ms
-            later = self._timers.take_later(interface, after, int(bounds[n]))
-            pools[interface] = (np.sort(np.concatenate((idle, later))), zero, delay_ms)
+            listed = self._idle.take(interface)
+            self._idle.add(listed[table.fold[listed] != 0])  # what the batch says of those is known with that bit
+            idle = listed[table.state[listed] == State.IDLE]
+            after_ms = now_ms - 1 if zero else now_ms + delay_ms
+            later = self._timers.later(interface, after_ms) if after_ms < bounds[n] else NO_ROWS
+            pool = np.concatenate((idle, later))
+            if zero:
+                pool = np.sort(pool)  # they are answered for in this order
+            pools[interface] = pool, zero, delay_ms
             self._bound_ms[interface] = now_ms + delay_ms if delay_ms > 0 else now_ms - 1
         return pools
 
@@ -160,43 +179,22 @@ class Memberships:
         """The rows of a pool that no frame of the batch named: all of them are idle, or their timers end too late."""
         table = self.table
         rows = pool[table.fold[pool] == 0]
-        rows = rows[~self._debts.are_owed(rows, now_ms)]
         if zeros:
-            table.flags[rows] |= _SAID
-            table.repeats[rows] = 0
+            rows = rows[table.state[rows] != State.OWING]  # by now, for want of tokens
         if delay_ms > 0:
-            table.state[rows] = State.DELAYING
-            deadlines_ms = self._draw(rows, now_ms, delay_ms)
-            table.deadline_ms[rows] = deadlines_ms
-            self._timers.arm(rows, deadlines_ms)
+            self.table.write(rows, _SAID_AND_ASKED if zeros else _ASKED, now_ms, delay_ms)
         else:
-            self._become_idle(rows)
+            self._rest(rows)
 
-    def _hear_folds(self, folds: Any, now_ms: int, relist: bool) -> None:
-        """The rows that frames of the batch named, with all that the batch says about each.
-
-        relist: a General Query may have taken rows off the pile of idle ones that are idle still.
-        """
-        table = self.table
-        rows = folds["row"]
-        ready = (folds["state"] != State.DELAYED_JOIN) & (folds["flags"] & SILENT == 0)
-        if not ready.all():
-            folds, rows = folds[ready], rows[ready]
-        overdue = self._debts.are_owed(rows, now_ms)
-        if overdue.any():  # it owes one Report whatever is asked; only a Report heard takes that away
-            moved = ~overdue | (folds["flag_if_delaying"] == CLEAR)
-            folds, rows = folds[moved], rows[moved]
+    def _hear_folds(self, folds: Folds, now_ms: int) -> None:
+        """The rows that frames of the batch named, with all that the batch says about each."""
+        if self._debts:  # since classify looked, some rows may have come to owe a Report
+            folds = folds._replace(key=folds.key & ~STATE_OF_KEY | self.table.state[folds.row])
         heard = hear(folds, now_ms)
-        table.flags[rows[(heard.flag == SET) & (folds["flags"] & _SAID != _SAID)]] |= _SAID
-        table.flags[rows[(heard.flag == CLEAR) & (folds["flags"] & LAST_REPORTER != 0)]] &= _NOT_LAST
-        table.repeats[rows[folds["reset"] != 0]] = 0
-        self._become_idle(rows[heard.stops])
-        if relist:
-            self._idle.add(rows[heard.rests])
-        started = rows[heard.starts]
-        deadlines_ms = self._draw(started, now_ms, folds["delay_ms"][heard.starts])
-        table.state[rows[heard.starts & (folds["state"] != State.DELAYING)]] = State.DELAYING
-        self._start_timers(started, deadlines_ms)
+        delays_ms = folds.delay_ms.astype(np.int64)
+        self._idle.append(folds.row[RESTS[heard.outcome] & (folds.flags & LISTED_IDLE == 0)])
+        self.table.write(folds.row, _OUTCOMES[heard.outcome], now_ms, delays_ms)
+        self._raise_bounds(folds.row[heard.starts], now_ms + delays_ms[heard.starts])
 
     def _answer(self, asked: Any, pools: dict[int, Rows], now_ms: int) -> None:
         """Queries with delay 0: each is answered at once, in the order of the Queries, while tokens last.
@@ -208,9 +206,8 @@ class Memberships:
         target = asked["target"]
         specific = ~general
         rows = target[specific]
-        mute = (table.state[rows] == State.DELAYED_JOIN) | (table.flags[rows] & SILENT != 0)
         kept = np.ones(len(asked), np.bool_)
-        kept[np.flatnonzero(specific)[mute | self._debts.are_owed(rows, now_ms)]] = False
+        kept[np.flatnonzero(specific)[~ANSWERS[table.state[rows]]]] = False
         kept[np.flatnonzero(general)[~np.isin(target[general], list(pools))]] = False
 
         owner = target.astype(np.int64)
@@ -250,17 +247,13 @@ class Memberships:
 
     def expire(self, until_ms: int, now_ms: int) -> None:
         """Fire the timers that end by until_ms, each at its own millisecond. Tokens are those of now_ms."""
-        table = self.table
         said: list[tuple[Rows, npt.NDArray[np.int64]]] = []
-        while True:
-            joins, rows = self._delayed_joins.due(until_ms), self._timers.due(until_ms)
-            if not len(joins) and not len(rows):
-                break
-            if len(joins):
-                rows = np.concatenate((self._end_delay(joins), rows))
-                rows = rows[np.lexsort((rows, table.deadline_ms[rows]))]
-            fired, times = self._fire(rows, table.deadline_ms[rows], now_ms)
-            said.append((fired, np.asarray(times)))
+        try:
+            while len(rows := self._timers.due(until_ms)):
+                said.append(self._expired(rows, now_ms))
+        except BaseException:
+            self._reindex()
+            raise
         if not said:
             return
         rows, times_ms = said[0]
@@ -270,6 +263,16 @@ class Memberships:
             rows, times_ms = rows[order], times_ms[order]
         self._put_reports(rows, times_ms)
 
+    def _expired(self, rows: Rows, now_ms: int) -> tuple[Rows, npt.NDArray[np.int64]]:
+        """Timers that ended, in order: what is said of which rows, and when."""
+        table = self.table
+        joins = table.state[rows] == State.DELAYED_JOIN
+        if joins.any():
+            rows = np.sort(np.concatenate((self._end_delay(rows[joins]), rows[~joins])))
+            rows = rows[np.argsort(table.deadline_ms[rows], kind="stable")]
+        fired, times_ms = self._fire(rows, table.deadline_ms[rows], now_ms)
+        return fired, np.asarray(times_ms)
+
     def pay_debts(self, now_ms: int) -> None:
         """Send what is owed, oldest first, as far as the tokens of now_ms go."""
         for rows in self._debts.pay(now_ms):
@@ -277,7 +280,7 @@ class Memberships:
 
     def next_ms(self, now_ms: int) -> int | None:
         """When expire or pay_debts will have something to do; None: never, unless something is heard."""
-        ends = (self._timers.next_ms(), self._delayed_joins.next_ms(), self._debts.next_ms(now_ms))
+        ends = (self._timers.next_ms(), self._debts.next_ms(now_ms))
         return min((ms for ms in ends if ms is not None), default=None)
 
     # What these are made of
@@ -285,17 +288,22 @@ class Memberships:
     def _speaking(self, interface: Interface) -> Rows:
         """The rows of an interface that messages are sent for, now or when it talks again: no delayed joins."""
         rows = self.table.rows_of(interface.index)
-        speaking: Rows = rows[(self.table.state[rows] != State.DELAYED_JOIN) & (self.table.flags[rows] & SILENT == 0)]
+        states = self.table.state[rows]
+        speaking: Rows = rows[(states != State.DELAYED_JOIN) & (states != State.SILENT)]
         return speaking
 
     def _start(self, interface: Interface, rows: Rows, now_ms: int) -> None:
         """Start listening: a Report, and its repeats (rule N10). That is a timer which ends at once."""
-        self.table.repeats[rows] = self._repeats(interface)
+        self._will_repeat(interface, rows)
         self._put_reports(*self._fire(rows, now_ms, now_ms))
 
-    @staticmethod
-    def _repeats(interface: Interface) -> int:
-        return 0 if interface.link_local is None else interface.settings.unsolicited_report_repeats
+    def _will_repeat(self, interface: Interface, rows: Rows) -> None:
+        repeats = 0 if interface.link_local is None else interface.settings.unsolicited_report_repeats
+        self.table.repeats[rows] = repeats
+        if repeats:
+            self.table.flags[rows] |= REPEATS
+        else:
+            self.table.flags[rows] &= 0xFF & ~REPEATS
 
     def _end_delay(self, rows: Rows) -> Rows:
         """Delayed joins whose delay is over: those that start listening. Where nothing can be said they are Idle."""
@@ -303,7 +311,7 @@ class Memberships:
         starting = []
         for index, members in by_interface(table, rows):
             if self.interfaces[index].talks:
-                table.repeats[members] = self._repeats(self.interfaces[index])
+                self._will_repeat(self.interfaces[index], members)
                 starting.append(members)
             else:
                 self._stop(members, State.IDLE)
@@ -321,60 +329,39 @@ class Memberships:
     def _say(self, rows: Rows, times_ms: Times) -> tuple[Rows, Times]:
         """The state after a Report on expiry: Idle, or Delaying while repeats are left (rules N8, N10)."""
         table = self.table
-        table.flags[rows] |= _SAID
-        repeats = table.repeats[rows]
-        again = repeats > 0
+        again = table.flags[rows] & REPEATS != 0
         if not again.any():
-            self._become_idle(rows)
+            self._rest(rows)
             return rows, times_ms
-        self._become_idle(rows[~again])
+        self._rest(rows[~again])
         repeating = rows[again]
-        table.repeats[repeating] = repeats[again] - 1
+        table.repeats[repeating] -= 1
+        table.flags[repeating[table.repeats[repeating] == 0]] &= 0xFF & ~REPEATS
         from_ms = times_ms if isinstance(times_ms, int) else times_ms[again]
-        intervals = np.zeros(len(repeating), np.int32)
-        for index, _ in by_interface(table, repeating):
-            interval = self.interfaces[index].settings.unsolicited_report_interval_ms
-            intervals[table.interface[repeating] == index] = interval
-        table.state[repeating] = State.DELAYING
-        self._start_timers(repeating, self._draw(repeating, from_ms, intervals))
+        intervals_ms = self._interval_ms[table.interface[repeating]]
+        self.table.write(repeating, _SAID_AND_REPEATED, from_ms, intervals_ms)
+        self._raise_bounds(repeating, from_ms + intervals_ms)
         return rows, times_ms
 
-    def _start_timers(self, rows: Rows, deadlines_ms: npt.NDArray[np.int64]) -> None:
-        """Of rows that are Delaying."""
+    def _rest(self, rows: Rows) -> None:
+        """Something was said of these rows, and no timer runs on."""
+        fresh = rows[self.table.flags[rows] & LISTED_IDLE == 0]
+        self.table.write(rows, _SAID)
+        self._idle.append(fresh)
+
+    def _raise_bounds(self, rows: Rows, until_ms: npt.NDArray[np.int64]) -> None:
+        """Timers were started that end by until_ms."""
         if not len(rows):
             return
-        self.table.deadline_ms[rows] = deadlines_ms
-        self._timers.arm(rows, deadlines_ms)
-        latest = deadlines_ms.max()
-        for index, _ in by_interface(self.table, rows):  # of all of them: a bound need not be close
-            self._bound_ms[index] = max(self._bound_ms[index], latest)
-
-    def _become_idle(self, rows: Rows) -> None:
-        self.table.state[rows] = State.IDLE
-        self.table.deadline_ms[rows] = NO_DEADLINE
-        self._idle.add(rows)
+        sole = self.table.sole_interface
+        if sole is None:
+            np.maximum.at(self._bound_ms, self.table.interface[rows], until_ms)
+        else:
+            self._bound_ms[sole] = max(self._bound_ms[sole], until_ms.max())
 
     def _stop(self, rows: Rows, state: State) -> None:
-        """End timers where nothing follows from it."""
-        table = self.table
-        table.state[rows] = state
-        table.deadline_ms[rows] = NO_DEADLINE
-        table.repeats[rows] = 0
-        table.flags[rows] &= _UNSAID
-
-    def _draw(self, rows: Rows, now_ms: Times, delays_ms: int | npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
-        """(N,) deadlines: now_ms and a delay of 1 to delays_ms, drawn."""
-        deadlines = np.empty(len(rows), np.int64)
-        now = np.atleast_1d(np.asarray(now_ms, np.int64))
-        delays = np.ascontiguousarray(np.atleast_1d(delays_ms), np.int32)
-        if len(rows):
-            lib.fastmld_draw(
-                self.table.c, self._seed, pin("uint32_t[]", np.ascontiguousarray(rows)), len(rows),
-                pin("int64_t[]", now), int(not isinstance(now_ms, int)),
-                pin("int32_t[]", delays), int(not isinstance(delays_ms, int)),
-                pin("int64_t[]", deadlines),
-            )  # fmt: skip
-        return deadlines
+        """End timers where nothing follows from it, and take back what was said."""
+        self.table.write(rows, move(state, lib.FASTMLD_TIMER_STOP, clear=_UNSAID))
 
     def _put_reports(self, rows: Rows, times_ms: Times) -> None:
         if len(rows):
@@ -402,14 +389,16 @@ class Memberships:
         moved = table.compact()
         rows = np.arange(table.used, dtype=np.uint32)
         table.flags[rows] &= _UNLISTED
-        self._timers.clear()
-        self._delayed_joins.clear()
-        self._idle.clear()
         self._debts.restore(moved[urgent], moved[overdue])
-        delaying = (table.state == State.DELAYING) & (table.flags & _LISTED_OWING == 0)
-        self._timers.arm(rows[delaying])
-        self._delayed_joins.arm(rows[table.state == State.DELAYED_JOIN])
-        idle = rows[(table.state == State.IDLE) & (table.flags & SILENT == 0)]
-        for index, members in by_interface(table, idle):
+        self._reindex()
+
+    def _reindex(self) -> None:
+        """Make the indices over the columns anew: rows were renumbered, or something went wrong on the way."""
+        table = self.table
+        self._timers.rebuild()
+        self._idle.clear()
+        table.flags[: table.used] &= 0xFF & ~LISTED_IDLE
+        idle = np.flatnonzero((table.state[: table.used] == State.IDLE) & (table.references[: table.used] != 0))
+        for index, members in by_interface(table, idle.astype(np.uint32)):
             if self.interfaces[index].talks:
                 self._idle.add(members)

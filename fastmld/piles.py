@@ -40,7 +40,11 @@ class Pile:
         if not len(fresh):
             return
         flags[fresh] |= self._bit
-        for interface, members in by_interface(self._table, fresh):
+        self.append(fresh)
+
+    def append(self, rows: Rows) -> None:
+        """Add rows whose bits have just been set."""
+        for interface, members in by_interface(self._table, rows):
             self._queues.setdefault(interface, deque()).append(members)
             self.waiting[interface] = True
 

@@ -1,5 +1,7 @@
 """Joining and leaving for ever: rows stay in join order, and memory stays bounded by what is listened to."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -39,36 +41,61 @@ def test_rows_of_addresses_that_were_left_are_used_again() -> None:
 
 
 def test_an_attack_on_the_indices_does_not_fill_memory() -> None:
-    """Queries and Reports in turn disarm and arm the same rows: each leaves a stale candidate behind."""
+    """Queries and Reports in turn disarm and arm the same rows: nothing of that stays behind."""
     engine = fastmld.Engine(seed=1)
     lan = engine.add_interface("lan", mac=frames.MAC, link_local=frames.LINK_LOCAL)
     engine.join(lan, addresses(0, 8), now_ms=0)
     engine.transmit()
     turns = [frames.query(delay_ms=65_535), *(frames.report(row.tobytes()) for row in addresses(0, 8))]
     batches = [fastmld.FrameBatch.from_list([frame], lan) for frame in turns]
-    for n in range(20_000):
-        engine.receive(batches[n % len(batches)], now_ms=n // 100)
-    assert engine._members._timers._candidates <= 3 * 8 + 256
+
+    def attack(times: range) -> int:
+        for n in times:
+            engine.receive(batches[n % len(batches)], now_ms=n // 100)
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        before = attack(range(10_000))
+        assert attack(range(10_000, 20_000)) < before + 10_000
+    finally:
+        tracemalloc.stop()
 
 
-def test_an_exception_in_the_middle_of_a_batch_makes_nobody_deaf(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("part", ["hear", "_pools", "_hear_folds", "_hear_general", "_raise_bounds"])
+def test_an_exception_in_the_middle_of_a_batch_makes_nobody_deaf(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = fastmld.Engine(seed=1)
     lan = engine.add_interface("lan", mac=frames.MAC, link_local=frames.LINK_LOCAL)
     engine.join(lan, addresses(0, 8), now_ms=0)
     engine.advance(20_000)
-    batch = fastmld.FrameBatch.from_list(
-        [frames.query(delay_ms=1000), *(frames.query(row.tobytes()) for row in addresses(0, 8))], lan
-    )
+    named = [frames.query(row.tobytes()) for row in addresses(0, 4)]
+    batch = fastmld.FrameBatch.from_list([frames.query(delay_ms=1000), *named], lan)
     with monkeypatch.context() as patched:
 
         def interrupt(*_: object) -> None:
             raise KeyboardInterrupt
 
-        patched.setattr(engine._members, "hear", interrupt)
+        patched.setattr(engine._members, part, interrupt)
         with pytest.raises(KeyboardInterrupt):
             engine.receive(batch, now_ms=20_001)
     engine.receive(batch, now_ms=20_002)
     assert (engine.groups(lan)["deadline_ms"] <= 21_002).all()
+
+
+def test_an_exception_in_the_middle_of_advance_makes_nobody_deaf(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = fastmld.Engine(seed=1)
+    lan = engine.add_interface("lan", mac=frames.MAC, link_local=frames.LINK_LOCAL)
+    engine.join(lan, addresses(0, 8), now_ms=0)
+    with monkeypatch.context() as patched:
+
+        def interrupt(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        patched.setattr(engine._members, "_fire", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            engine.advance(20_000)
+    engine.advance(20_000)
+    assert len(engine.transmit()) == 16
 
 
 def test_an_interface_without_groups_does_all_that_others_do() -> None:

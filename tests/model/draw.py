@@ -20,15 +20,21 @@ def draw_ms(seed: int, interface: int, address: bytes, now_ms: int, most_ms: int
     h = mix(h ^ int.from_bytes(address[:8], "big"))
     h = mix(h ^ int.from_bytes(address[8:], "big"))
     h = mix(h ^ (now_ms & WORD))
-    level, attempt = (most_ms - 1).bit_length(), 0
-    while level > 0:
-        word = mix(h + GOLDEN * ((level << 32) + attempt + 1))
-        half = 1 << level - 1
-        if word >> 63 == 0:
-            level, attempt = level - 1, 0
-            continue
-        value = half + 1 + (word & half - 1)
-        if value <= most_ms:
-            return value
+    top = (most_ms - 1).bit_length()
+
+    def value(level: int, attempt: int) -> int:
+        word = mix(h + GOLDEN * ((level << 32) + attempt))
+        return (1 << level - 1) + 1 + word % (1 << level - 1)
+
+    def at_most(levels: int) -> int:
+        """The value in the highest level whose bit is set among so many."""
+        level = (h % (1 << levels)).bit_length()
+        return value(level, 1) if level else 1
+
+    drawn, attempt = at_most(top), 1
+    while drawn > most_ms:
         attempt += 1
-    return 1
+        if mix(h + GOLDEN * ((top << 32) + attempt)) >> 63 == 0:
+            return at_most(top - 1)
+        drawn = value(top, attempt)
+    return drawn
