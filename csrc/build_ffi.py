@@ -17,7 +17,7 @@ ffibuilder.set_source(
     '#include "fastmld.h"',
     sources=[f"csrc/{name}" for name in SOURCES],
     include_dirs=["csrc"],
-    depends=[f"csrc/{name}" for name in ("fastmld.h", "wire.h", "checksum.h", "draw.h", "table.h")],
+    depends=[f"csrc/{name}" for name in ("fastmld.h", "wire.h", "checksum.h", "draw.h", "table.h", "usual.h")],
     extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden", "-D_GNU_SOURCE"],
     py_limited_api=True,
 )

@@ -3,6 +3,7 @@
  * events: what came last decides, so one step an event is enough in whatever order they came.
  */
 #include "table.h"
+#include "usual.h"
 
 enum {
     AHEAD = 32,                 /* frames whose look-ups overlap */
@@ -21,19 +22,22 @@ enum {
 
 struct lookup {
     fastmld_message message;
-    uint64_t hash;
     int verdict;
+    uint32_t row;               /* that has the group's tag, and most likely is the group's */
+    uint64_t hash;
 };
-
-static uint32_t look_up(const fastmld_table *table, uint64_t hash, uint16_t interface, const uint8_t *address)
-{
-    return table_row(table, table_probe(table, hash, interface, address));
-}
 
 static int has_group(const fastmld_message *message)
 {
-    return message->kind != FASTMLD_NO_KIND && message->kind != FASTMLD_GENERAL_QUERY &&
-           message->kind != FASTMLD_REPORT2 && message->kind != FASTMLD_DONE;
+    enum { KINDS = 1 << FASTMLD_GROUP_QUERY | 1 << FASTMLD_SOURCE_QUERY | 1 << FASTMLD_REPORT };
+    return KINDS >> message->kind & 1;
+}
+
+/* Whether the interface of a Query that was sent to a group listens to that group. */
+static int is_listened(const fastmld_table *table, uint16_t interface, const uint8_t *destination)
+{
+    const uint64_t hash = table_hash(table, interface, destination);
+    return table_row(table, table_probe(table, hash, interface, destination)) != NO_ROW;
 }
 
 static void decide(fastmld_fold *fold, uint8_t effect)
@@ -42,17 +46,22 @@ static void decide(fastmld_fold *fold, uint8_t effect)
     fold->flag_known = FLAG_DECIDED;
 }
 
-static void take_delay(fastmld_fold *fold, int32_t delay_ms)
+/* The lesser delay; -1, which stands for none, is the greatest of all when it has no sign. */
+static int32_t lesser(int32_t one_ms, int32_t other_ms)
 {
-    if (delay_ms > 0 && (fold->delay_ms < 0 || delay_ms < fold->delay_ms))
-        fold->delay_ms = delay_ms;
+    return (uint32_t)one_ms < (uint32_t)other_ms ? one_ms : other_ms;
+}
+
+/* A fold's delay, once it is known that another one counts too unless a reset came after it. */
+static int32_t delay_with(const fastmld_fold *fold, int32_t delay_ms)
+{
+    return fold->reset ? fold->delay_ms : lesser(fold->delay_ms, delay_ms);
 }
 
 /* Everything before this moment is without effect on the timer: the General Queries after it complete what is known. */
 static void reset(fastmld_fold *fold, const fastmld_interface *interface)
 {
-    if (!fold->reset)
-        take_delay(fold, interface->delay_ms);
+    fold->delay_ms = delay_with(fold, interface->delay_ms);
     fold->reset = 1;
 }
 
@@ -63,7 +72,7 @@ static void catch_up(fastmld_fold *fold, const fastmld_interface *interface, con
     const int zero_between = interface->zeros != fold->zeros;
 
     if (fold->flag_known == FLAG_REPORTED && fold->general > since)
-        decide(fold, events[fold->general - 1].delay_ms > 0 ? FLAG_CLEAR : FLAG_SET);
+        decide(fold, interface->zeros == 0 || events[fold->general - 1].delay_ms > 0 ? FLAG_CLEAR : FLAG_SET);
     else if (fold->flag_known == FLAG_OPEN && zero_between)
         decide(fold, FLAG_SET);
     if (zero_between)
@@ -72,19 +81,20 @@ static void catch_up(fastmld_fold *fold, const fastmld_interface *interface, con
 
 static void fold_event(fastmld_fold *fold, const fastmld_interface *interface, const fastmld_event *event)
 {
-    if (event->delay_ms > 0) {
-        if (!fold->reset)
-            take_delay(fold, event->delay_ms);
-        if (fold->flag_known == FLAG_REPORTED)
-            decide(fold, FLAG_CLEAR);
-    } else if (event->delay_ms == 0) {
+    const int report = event->delay_ms < 0;
+
+    if (event->delay_ms == 0) {
         if (fold->flag_known != FLAG_DECIDED)
             decide(fold, FLAG_SET);
         reset(fold, interface);
     } else {
+        /* A Report or a Query, and nobody can tell which will be next: no branch on it. */
         if (fold->flag_known == FLAG_OPEN)
-            fold->flag_known = FLAG_REPORTED;
-        reset(fold, interface);
+            fold->flag_known = report ? FLAG_REPORTED : FLAG_OPEN;
+        else if (fold->flag_known == FLAG_REPORTED && !report)
+            decide(fold, FLAG_CLEAR);
+        fold->delay_ms = delay_with(fold, report ? interface->delay_ms : event->delay_ms);
+        fold->reset |= (uint8_t)report;
     }
     fold->general = event->general;
     fold->zeros = interface->zeros;
@@ -94,8 +104,8 @@ static void fold_general(fastmld_interface *interface, int32_t delay_ms)
 {
     if (delay_ms == 0)
         interface->zeros++;
-    else if (interface->zeros == 0 && (interface->delay_ms < 0 || delay_ms < interface->delay_ms))
-        interface->delay_ms = delay_ms;
+    else if (interface->zeros == 0)
+        interface->delay_ms = lesser(interface->delay_ms, delay_ms);
 }
 
 static fastmld_fold *fold_of(const fastmld_table *table, uint32_t row, const fastmld_folds *folds, uint32_t *n)
@@ -116,9 +126,14 @@ static void finish(const fastmld_table *table, const fastmld_interface *interfac
     const fastmld_row *row = &table->rows[fold->row];
     const fastmld_interface *interface = &interfaces[row->interface];
 
-    catch_up(fold, interface, events, 0);
-    if (!fold->reset)
-        take_delay(fold, interface->delay_ms);
+    if (interface->zeros != 0) {
+        catch_up(fold, interface, events, 0);
+    } else { /* the same, without a branch on what nobody can tell */
+        const int reported = fold->flag_known == FLAG_REPORTED;
+        fold->flag_if_idle = reported && fold->general > 0 ? FLAG_CLEAR : fold->flag_if_idle;
+        fold->flag_if_delaying = reported ? FLAG_CLEAR : fold->flag_if_delaying;
+    }
+    fold->delay_ms = delay_with(fold, interface->delay_ms);
     if (fold->flag_known == FLAG_REPORTED)
         fold->flag_if_delaying = FLAG_CLEAR;
     folds->row[n] = fold->row;
@@ -154,29 +169,95 @@ static uint32_t fold_batch(const fastmld_table *table, fastmld_interface *interf
     return n;
 }
 
-static void note_event(fastmld_interface *interface, uint16_t index, const struct lookup *lookup, uint32_t row,
-                       fastmld_event *events, uint32_t *answers, uint32_t *generals, fastmld_found *found)
+/* What is more to note of an event than itself: few are like that. */
+static void note_rare(fastmld_interface *interface, uint32_t port, const fastmld_event *event, uint32_t number,
+                      uint32_t *answers, uint32_t *generals, fastmld_found *found)
 {
-    const int general = lookup->message.kind == FASTMLD_GENERAL_QUERY;
-    const int query = general || lookup->message.kind != FASTMLD_REPORT;
-
-    events[found->events] = (fastmld_event){
-        .target = general ? index : row,
-        .delay_ms = query ? lookup->message.delay_ms : -1,
-        .general = interface->latest_general,
-        .is_general = (uint32_t)general,
-    };
-    if (query && lookup->message.delay_ms == 0)
-        answers[found->answers++] = found->events;
-    found->events++;
-    if (general) {
-        if (interface->latest_general == 0) {
-            generals[found->generals++] = index;
-            interface->zeros = 0;
-            interface->delay_ms = -1;
-        }
-        interface->latest_general = found->events;
+    if (event->delay_ms == 0)
+        answers[found->answers++] = number;
+    if (!event->is_general)
+        return;
+    if (interface->latest_general == 0) {
+        generals[found->generals++] = port;
+        interface->zeros = 0;
+        interface->delay_ms = -1;
     }
+    interface->latest_general = number + 1;
+}
+
+/* Inlined for either step: the common one, of a batch of one interface, pays nothing for the other. */
+static inline void classify(const fastmld_table *table, fastmld_interface *interface, const uint8_t *buffer,
+                            const int64_t *offsets, const uint32_t *lengths, const uint32_t *interfaces,
+                            uint32_t interface_step, uint32_t n, uint8_t *verdicts, uint8_t *kinds,
+                            fastmld_event *events, uint32_t *answers, uint32_t *generals, fastmld_found *found)
+{
+    struct lookup lookups[AHEAD];
+    uint32_t n_events = 0;
+
+    for (uint32_t start = 0; start < n; start += AHEAD) {
+        const uint32_t run = n - start < AHEAD ? n - start : AHEAD;
+        const int64_t *at = offsets + start;
+        const uint32_t *ports = interfaces + (uint64_t)start * interface_step;
+
+        for (uint32_t i = 0; i < run; i++) {
+            struct lookup *lookup = &lookups[i];
+            const uint32_t port = ports[(uint64_t)i * interface_step];
+            const uint8_t *frame = buffer + at[i];
+
+            if (n - start - i > FETCH_AHEAD) {
+                PREFETCH(buffer + at[i + FETCH_AHEAD]);
+                PREFETCH(buffer + at[i + FETCH_AHEAD] + 64);
+            }
+            lookup->verdict = FASTMLD_ACCEPTED;
+            if (!usual_frame(&interface[port], frame, lengths[start + i], &lookup->message))
+                lookup->verdict = fastmld_ladder(&interface[port], frame, lengths[start + i], &lookup->message);
+            if (has_group(&lookup->message)) {
+                lookup->hash = table_hash(table, (uint16_t)port, frame + lookup->message.group);
+                PREFETCH(&table->slots[table_slot(table, lookup->hash)]);
+            }
+        }
+        for (uint32_t i = 0; i < run; i++) {
+            const uint32_t row = has_group(&lookups[i].message) ? table_candidate(table, lookups[i].hash) : NO_ROW;
+            PREFETCH(&table->rows[row != NO_ROW ? row : 0]);
+            lookups[i].row = row;
+        }
+        for (uint32_t i = 0; i < run; i++) {
+            const fastmld_message *message = &lookups[i].message;
+            const uint32_t port = ports[(uint64_t)i * interface_step];
+            const uint8_t *frame = buffer + at[i];
+            fastmld_interface *owner = &interface[port];
+            uint32_t row = lookups[i].row;
+            int verdict = lookups[i].verdict;
+
+            /* Which group is listened to nobody can tell, so as little as can be branches on it. */
+            if ((row != NO_ROW) & !table_is(table, row != NO_ROW ? row : 0, (uint16_t)port, frame + message->group))
+                row = table_row(table, table_probe(table, lookups[i].hash, (uint16_t)port, frame + message->group));
+            if (message->asks == FASTMLD_ASKS_OTHER && !is_listened(table, (uint16_t)port, frame + message->destination))
+                verdict = FASTMLD_BAD_DESTINATION;
+            verdict = (message->asks == FASTMLD_ASKS_GROUP) & (row == NO_ROW) ? FASTMLD_BAD_DESTINATION : verdict;
+
+            const uint8_t kind = verdict == FASTMLD_ACCEPTED ? message->kind : FASTMLD_NO_KIND;
+            const uint32_t general = kind == FASTMLD_GENERAL_QUERY;
+            const uint32_t effect = ((kind != FASTMLD_NO_KIND) & (row != NO_ROW)) | general;
+            verdicts[start + i] = (uint8_t)verdict;
+            owner->verdicts[verdict]++;
+            owner->kinds[kind]++;
+            if (kinds)
+                kinds[start + i] = kind;
+            if (owner->rules & FASTMLD_RULE_DEAF)
+                continue;
+            events[n_events] = (fastmld_event){
+                .target = general ? port : row,
+                .delay_ms = message->delay_ms,
+                .general = owner->latest_general,
+                .is_general = general,
+            };
+            if (effect & (general | (events[n_events].delay_ms == 0)))
+                note_rare(owner, port, &events[n_events], n_events, answers, generals, found);
+            n_events += effect;
+        }
+    }
+    found->events = n_events;
 }
 
 void fastmld_classify(const fastmld_table *table, fastmld_interface *interface, uint32_t n_interfaces,
@@ -185,8 +266,6 @@ void fastmld_classify(const fastmld_table *table, fastmld_interface *interface, 
                       uint8_t *kinds, fastmld_event *events, const fastmld_folds *folds, uint32_t *answers,
                       uint32_t *generals, fastmld_found *found)
 {
-    struct lookup lookups[AHEAD];
-
     memset(found, 0, sizeof *found);
     for (uint32_t i = 0; i < (interface_step ? n : n != 0); i++) {
         if (interfaces[i] >= n_interfaces || !interface[interfaces[i]].present) {
@@ -194,61 +273,12 @@ void fastmld_classify(const fastmld_table *table, fastmld_interface *interface, 
             return;
         }
     }
-    for (uint32_t start = 0; start < n; start += AHEAD) {
-        const uint32_t run = n - start < AHEAD ? n - start : AHEAD;
-
-        for (uint32_t i = 0; i < run; i++) {
-            struct lookup *lookup = &lookups[i];
-            const uint32_t port = interfaces[(uint64_t)(start + i) * interface_step];
-            const uint8_t *frame = buffer + offsets[start + i];
-
-            if (n - start - i > FETCH_AHEAD) {
-                PREFETCH(buffer + offsets[start + i + FETCH_AHEAD]);
-                PREFETCH(buffer + offsets[start + i + FETCH_AHEAD] + 64);
-            }
-            lookup->verdict = fastmld_check(&interface[port], frame, lengths[start + i], &lookup->message);
-            if (has_group(&lookup->message)) {
-                lookup->hash = table_hash(table, (uint16_t)port, frame + lookup->message.group);
-                PREFETCH(&table->slots[table_slot(table, lookup->hash)]);
-            }
-        }
-        for (uint32_t i = 0; i < run; i++)
-            if (has_group(&lookups[i].message))
-                table_prefetch_row(table, lookups[i].hash);
-        for (uint32_t i = 0; i < run; i++) {
-            struct lookup *lookup = &lookups[i];
-            const uint32_t port = interfaces[(uint64_t)(start + i) * interface_step];
-            const uint8_t *frame = buffer + offsets[start + i];
-            fastmld_interface *owner = &interface[port];
-            uint32_t row = NO_ROW;
-
-            if (has_group(&lookup->message))
-                row = look_up(table, lookup->hash, (uint16_t)port, frame + lookup->message.group);
-            if (lookup->message.asks_destination) {
-                const uint8_t *destination = frame + lookup->message.destination;
-                const int is_group = has_group(&lookup->message) &&
-                                     memcmp(destination, frame + lookup->message.group, 16) == 0;
-                const uint32_t listened = is_group ? row : look_up(
-                    table, table_hash(table, (uint16_t)port, destination), (uint16_t)port, destination);
-                if (listened == NO_ROW)
-                    lookup->verdict = FASTMLD_BAD_DESTINATION;
-            }
-            verdicts[start + i] = (uint8_t)lookup->verdict;
-            owner->verdicts[lookup->verdict]++;
-            if (lookup->verdict != FASTMLD_ACCEPTED) {
-                if (kinds)
-                    kinds[start + i] = FASTMLD_NO_KIND;
-                continue;
-            }
-            if (kinds)
-                kinds[start + i] = lookup->message.kind;
-            owner->kinds[lookup->message.kind]++;
-            if (owner->rules & FASTMLD_RULE_DEAF)
-                continue;
-            if (row != NO_ROW || lookup->message.kind == FASTMLD_GENERAL_QUERY)
-                note_event(owner, (uint16_t)port, lookup, row, events, answers, generals, found);
-        }
-    }
+    if (interface_step == 0)
+        classify(table, interface, buffer, offsets, lengths, interfaces, 0, n, verdicts, kinds, events, answers,
+                 generals, found);
+    else
+        classify(table, interface, buffer, offsets, lengths, interfaces, 1, n, verdicts, kinds, events, answers,
+                 generals, found);
     if (found->events)
         found->folds = fold_batch(table, interface, events, found->events, folds);
 }

@@ -84,12 +84,14 @@ typedef struct {
     uint64_t key[7];            /* secret: addresses are chosen by strangers */
 } fastmld_table;
 
+enum { FASTMLD_ASKS_NOTHING, FASTMLD_ASKS_GROUP, FASTMLD_ASKS_OTHER };
+
 /* What the ladder found in one frame. Offsets, not pointers: nothing here outlives the frame by accident. */
 typedef struct {
     uint8_t kind;
-    uint8_t asks_destination;   /* accepted only if the interface listens to the destination: the caller looks it up */
-    uint16_t delay_ms;          /* Maximum Response Delay, of a Query */
-    uint32_t destination;       /* offset of the IPv6 destination */
+    uint8_t asks;               /* accepted only if the interface listens to this address: the caller looks it up */
+    int32_t delay_ms;           /* Maximum Response Delay, of a Query; -1 otherwise */
+    uint32_t destination;       /* offset of the IPv6 destination, which FASTMLD_ASKS_OTHER is about */
     uint32_t group;             /* offset of the Multicast Address */
 } fastmld_message;
 
@@ -133,6 +135,10 @@ typedef struct {
 /* The ladder: one frame, its verdict. Reads frame[0, length) and *interface, writes *message. */
 int fastmld_check(const fastmld_interface *interface, const uint8_t *frame, uint32_t length,
                   fastmld_message *message);
+
+/* The same without the shortcut for the usual frame: what fastmld_check must say of every frame. */
+int fastmld_ladder(const fastmld_interface *interface, const uint8_t *frame, uint32_t length,
+                   fastmld_message *message);
 
 /*
  * Check, look up and fold n frames: buffer[offsets[i], offsets[i] + lengths[i]) on interfaces[i] (or all of them on

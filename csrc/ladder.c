@@ -3,6 +3,7 @@
 
 #include "checksum.h"
 #include "fastmld.h"
+#include "usual.h"
 #include "wire.h"
 
 static const uint8_t ALL_NODES[16] = {0xff, 0x02, [15] = 1};
@@ -136,38 +137,14 @@ static uint8_t kind_of(const uint8_t *message, uint32_t length, int v1_only)
     return FASTMLD_GROUP_QUERY;
 }
 
-/* Where the parts of a frame lie whose headers are valid. */
-struct parts {
-    uint32_t ip;
-    uint32_t message;
-    uint32_t end;               /* of the message: what is behind the Payload Length is padding */
-};
-
-/*
- * The frame that nearly every sender sends: untagged, hop limit 1, a hop-by-hop header of 8 octets with MLD's Router Alert and
- * PadN in either order, 24 octets of MLDv1 behind it. All of rungs 1 to 8 hold for it, and two words and a half tell.
- */
-static int is_usual(const uint8_t *frame, uint32_t length)
+int fastmld_ladder(const fastmld_interface *interface, const uint8_t *frame, uint32_t length, fastmld_message *message)
 {
-    enum { ETHERTYPE = 12, NEXT_HEADER = 20, OPTIONS = 54, MESSAGE = 62, END = 86 };
-    static const uint8_t MASK[8] = {0xff, 0xff, 0xf0, 0, 0, 0, 0xff, 0xff};
-    static const uint8_t START[8] = {ETHERTYPE_IPV6 >> 8, ETHERTYPE_IPV6 & 0xff, 0x60, 0, 0, 0, 0, END - OPTIONS};
-    static const uint8_t ALERT_FIRST[8] = {NEXT_ICMPV6, 0, OPTION_ROUTER_ALERT, 2, 0, 0, OPTION_PADN, 0};
-    static const uint8_t ALERT_LAST[8] = {NEXT_ICMPV6, 0, OPTION_PADN, 0, OPTION_ROUTER_ALERT, 2, 0, 0};
-
-    if (length < END)
-        return 0;
-    const uint64_t options = word64(frame + OPTIONS);
-    return (word64(frame + ETHERTYPE) & word64(MASK)) == word64(START) &&
-           frame[NEXT_HEADER] == NEXT_HOP_BY_HOP && frame[NEXT_HEADER + 1] == 1 &&
-           (options == word64(ALERT_FIRST) || options == word64(ALERT_LAST)) &&
-           frame[MESSAGE] >= TYPE_QUERY && frame[MESSAGE] <= TYPE_DONE;
-}
-
-/* Rungs 1 to 8: Ethernet, IPv6, extension headers. */
-static int check_headers(const uint8_t *frame, uint32_t length, int strict, struct parts *parts)
-{
+    const int strict = interface->rules & FASTMLD_RULE_STRICT;
+    const int v1_only = interface->rules & FASTMLD_RULE_V1_ONLY;
+    const int has_own = interface->rules & FASTMLD_RULE_LINK_LOCAL;
     struct chain chain;
+
+    memset(message, 0, sizeof *message);
 
     /* 1 */
     uint32_t at = sizeof(struct wire_ethernet);
@@ -186,10 +163,10 @@ static int check_headers(const uint8_t *frame, uint32_t length, int strict, stru
         return FASTMLD_TRUNCATED;
 
     /* 2: whatever lies both in the payload and in the capture is believed */
+    const struct wire_ethernet *ethernet = (const struct wire_ethernet *)frame;
     const struct wire_ipv6 *ip = (const struct wire_ipv6 *)(frame + at);
     if (ip->version_class_flow[0] >> 4 != 6)
         return FASTMLD_NOT_MLD;
-    parts->ip = at;
     at += (uint32_t)sizeof(struct wire_ipv6);
     const uint32_t payload = be16(ip->payload_length_be16);
     const uint32_t captured = length - at;
@@ -226,27 +203,6 @@ static int check_headers(const uint8_t *frame, uint32_t length, int strict, stru
         if (chain.alerts > 1)
             return FASTMLD_MALFORMED;
     }
-    parts->message = chain.message;
-    parts->end = end;
-    return FASTMLD_ACCEPTED;
-}
-
-int fastmld_check(const fastmld_interface *interface, const uint8_t *frame, uint32_t length, fastmld_message *message)
-{
-    const int strict = interface->rules & FASTMLD_RULE_STRICT;
-    const int v1_only = interface->rules & FASTMLD_RULE_V1_ONLY;
-    const int has_own = interface->rules & FASTMLD_RULE_LINK_LOCAL;
-    struct parts parts = {.ip = 14, .message = 62, .end = 86};
-
-    memset(message, 0, sizeof *message);
-
-    if (!is_usual(frame, length)) {
-        const int verdict = check_headers(frame, length, strict, &parts);
-        if (verdict != FASTMLD_ACCEPTED)
-            return verdict;
-    }
-    const struct wire_ethernet *ethernet = (const struct wire_ethernet *)frame;
-    const struct wire_ipv6 *ip = (const struct wire_ipv6 *)(frame + parts.ip);
 
     /* 9 */
     if (!is_link_local(ip->source, strict))
@@ -257,17 +213,15 @@ int fastmld_check(const fastmld_interface *interface, const uint8_t *frame, uint
         return FASTMLD_LOOPED_BACK;
 
     /* 11 */
-    const uint8_t *octets = frame + parts.message;
-    const uint32_t size = parts.end - parts.message;
+    const uint8_t *octets = frame + chain.message;
+    const uint32_t size = end - chain.message;
     if (has_bad_length(octets, size, v1_only))
         return FASTMLD_BAD_LENGTH;
 
     /* 12 */
     uint64_t sum = checksum_pseudo_header(size);
     sum = checksum_add(sum, ip->source, 32);
-    /* One of two lengths that are known here is summed without a loop. */
-    sum = size == sizeof(struct wire_mld) ? checksum_add(sum, octets, sizeof(struct wire_mld)) : checksum_add(sum, octets, size);
-    if (checksum_fold(sum) != 0xffff)
+    if (checksum_fold(checksum_add(sum, octets, size)) != 0xffff)
         return FASTMLD_BAD_CHECKSUM;
 
     /* 13 */
@@ -280,7 +234,7 @@ int fastmld_check(const fastmld_interface *interface, const uint8_t *frame, uint
         return FASTMLD_BAD_DESTINATION;
     if (mld->type == TYPE_QUERY && memcmp(ip->destination, ALL_NODES, 16) != 0) {
         if (multicast)
-            message->asks_destination = 1;
+            message->asks = memcmp(ip->destination, mld->group, 16) == 0 ? FASTMLD_ASKS_GROUP : FASTMLD_ASKS_OTHER;
         else if (!has_own || memcmp(ip->destination, interface->link_local, 16) != 0)
             return FASTMLD_BAD_DESTINATION;
     }
@@ -288,10 +242,16 @@ int fastmld_check(const fastmld_interface *interface, const uint8_t *frame, uint
     message->kind = kind_of(octets, size, v1_only);
     message->destination = (uint32_t)(ip->destination - frame);
     message->group = mld->type == TYPE_REPORT2 ? 0 : (uint32_t)(mld->group - frame);
-    message->delay_ms = mld->type == TYPE_QUERY ? be16(mld->delay_be16) : 0;
+    message->delay_ms = mld->type == TYPE_QUERY ? be16(mld->delay_be16) : -1;
 
     /* 14 */
     if (mld->type != TYPE_REPORT2 && message->kind != FASTMLD_GENERAL_QUERY && mld->group[0] != 0xff)
         return FASTMLD_BAD_GROUP;
     return FASTMLD_ACCEPTED;
+}
+
+int fastmld_check(const fastmld_interface *interface, const uint8_t *frame, uint32_t length, fastmld_message *message)
+{
+    return usual_frame(interface, frame, length, message) ? FASTMLD_ACCEPTED
+                                                          : fastmld_ladder(interface, frame, length, message);
 }

@@ -36,6 +36,13 @@ static inline uint32_t table_tag(uint64_t hash)
     return (uint32_t)(hash >> 16);
 }
 
+static inline int table_is(const fastmld_table *table, uint32_t row, uint16_t interface, const uint8_t *address)
+{
+    const fastmld_row *seen = &table->rows[row];
+    return ((word64(seen->address) ^ word64(address)) | (word64(seen->address + 8) ^ word64(address + 8)) |
+            (uint64_t)(seen->interface ^ interface)) == 0;
+}
+
 /* The slot of an address, or the empty one where it would go. */
 static inline uint64_t table_probe(const fastmld_table *table, uint64_t hash, uint16_t interface,
                                    const uint8_t *address)
@@ -49,24 +56,24 @@ static inline uint64_t table_probe(const fastmld_table *table, uint64_t hash, ui
             return slot;
         if (entry >> 32 != tag)
             continue;
-        const fastmld_row *row = &table->rows[(uint32_t)entry - 1];
-        if (memcmp(row->address, address, 16) == 0 && row->interface == interface)
+        if (table_is(table, (uint32_t)entry - 1, interface, address))
             return slot;
     }
 }
 
-/* Fetch the row that a look-up will most likely compare with. */
-static inline void table_prefetch_row(const fastmld_table *table, uint64_t hash)
+/* The row of the first slot with the tag of an address: most likely its own, if it has one. NO_ROW: it has none. */
+static inline uint32_t table_candidate(const fastmld_table *table, uint64_t hash)
 {
     const uint64_t mask = ((uint64_t)1 << table->slots_log2) - 1;
     const uint32_t tag = table_tag(hash);
+    uint64_t slot = table_slot(table, hash);
+    uint64_t entry = table->slots[slot];
 
-    for (uint64_t slot = table_slot(table, hash); table->slots[slot] != 0; slot = (slot + 1) & mask) {
-        if (table->slots[slot] >> 32 == tag) {
-            PREFETCH(&table->rows[(uint32_t)table->slots[slot] - 1]);
-            return;
-        }
+    while (!((entry == 0) | (entry >> 32 == tag))) { /* | and not ||: which of the two it will be nobody can tell */
+        slot = (slot + 1) & mask;
+        entry = table->slots[slot];
     }
+    return (uint32_t)entry - 1;
 }
 
 static inline uint32_t table_row(const fastmld_table *table, uint64_t slot)

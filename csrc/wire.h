@@ -57,7 +57,21 @@ static inline uint32_t be32(const uint8_t *at)
     return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
-/* Eight octets in whatever byte order: to be compared with eight others. */
+/* Octets in whatever byte order the machine has: to be compared with others, or summed. */
+static inline uint16_t word16(const uint8_t *at)
+{
+    uint16_t word;
+    memcpy(&word, at, sizeof word);
+    return word;
+}
+
+static inline uint32_t word32(const uint8_t *at)
+{
+    uint32_t word;
+    memcpy(&word, at, sizeof word);
+    return word;
+}
+
 static inline uint64_t word64(const uint8_t *at)
 {
     uint64_t word;
