@@ -2,8 +2,8 @@
 
 The deadline column is the truth. The index over it is two bounds for each block of rows: no timer that runs in it ends
 before the one, and none that a Query may move after the other. Starting a timer widens them; stopping one leaves them
-as they are; a block is looked through when a bound says that something may be there, and then both are exact again. So a
-timer costs two comparisons when it starts, at most a block's rows when a bound is found to be wrong or right, and no
+as they are; a block is looked through when a bound says that something may be there, and then both are exact again. So
+a timer costs two comparisons when it starts, at most a block's rows when a bound is found to be wrong or right, and no
 memory of its own.
 """
 
