@@ -6,7 +6,7 @@
 #include "usual.h"
 
 enum {
-    AHEAD = 32,                 /* frames whose look-ups overlap */
+    AHEAD = 32,                 /* frames of a run, whose look-ups overlap */
     FETCH_AHEAD = 12,           /* how far before it is read a frame is fetched */
     FOLD_AHEAD = 8              /* and a row */
 };
@@ -169,95 +169,142 @@ static uint32_t fold_batch(const fastmld_table *table, fastmld_interface *interf
     return n;
 }
 
+/* The columns of a batch, and where what is found in it goes. */
+struct batch {
+    const fastmld_table *table;
+    fastmld_interface *interface;
+    const uint8_t *buffer;
+    const int64_t *offsets;
+    const uint32_t *lengths, *interfaces;
+    uint32_t n;
+    uint8_t *verdicts, *kinds;
+    fastmld_event *events;
+    uint32_t *answers, *generals;
+    fastmld_found *found;
+};
+
 /* What is more to note of an event than itself: few are like that. */
-static void note_rare(fastmld_interface *interface, uint32_t port, const fastmld_event *event, uint32_t number,
-                      uint32_t *answers, uint32_t *generals, fastmld_found *found)
+static void note_rare(const struct batch *batch, uint32_t port, uint32_t number)
 {
-    if (event->delay_ms == 0)
-        answers[found->answers++] = number;
-    if (!event->is_general)
+    fastmld_interface *interface = &batch->interface[port];
+
+    if (batch->events[number].delay_ms == 0)
+        batch->answers[batch->found->answers++] = number;
+    if (!batch->events[number].is_general)
         return;
     if (interface->latest_general == 0) {
-        generals[found->generals++] = port;
+        batch->generals[batch->found->generals++] = port;
         interface->zeros = 0;
         interface->delay_ms = -1;
     }
     interface->latest_general = number + 1;
 }
 
-/* Inlined for either step: the common one, of a batch of one interface, pays nothing for the other. */
-static inline void classify(const fastmld_table *table, fastmld_interface *interface, const uint8_t *buffer,
-                            const int64_t *offsets, const uint32_t *lengths, const uint32_t *interfaces,
-                            uint32_t interface_step, uint32_t n, uint8_t *verdicts, uint8_t *kinds,
-                            fastmld_event *events, uint32_t *answers, uint32_t *generals, fastmld_found *found)
+/* Check frames, and fetch the slots that their groups' look-ups begin at. */
+static ALWAYS_INLINE void check_run(const struct batch *batch, uint32_t step, uint32_t start, uint32_t run,
+                             struct lookup *lookups)
 {
-    struct lookup lookups[AHEAD];
-    uint32_t n_events = 0;
+    const fastmld_table *table = batch->table;
+    const fastmld_interface *interface = batch->interface;
+    const uint8_t *buffer = batch->buffer;
+    const int64_t *offsets = batch->offsets + start;
+    const uint32_t *lengths = batch->lengths + start;
+    const uint32_t *interfaces = batch->interfaces + (uint64_t)start * step;
+    const uint32_t left = batch->n - start;
 
-    for (uint32_t start = 0; start < n; start += AHEAD) {
-        const uint32_t run = n - start < AHEAD ? n - start : AHEAD;
-        const int64_t *at = offsets + start;
-        const uint32_t *ports = interfaces + (uint64_t)start * interface_step;
+    for (uint32_t i = 0; i < run; i++) {
+        struct lookup *lookup = &lookups[i];
+        const uint32_t port = interfaces[(uint64_t)i * step];
+        const uint8_t *frame = buffer + offsets[i];
+        const uint32_t length = lengths[i];
 
-        for (uint32_t i = 0; i < run; i++) {
-            struct lookup *lookup = &lookups[i];
-            const uint32_t port = ports[(uint64_t)i * interface_step];
-            const uint8_t *frame = buffer + at[i];
-
-            if (n - start - i > FETCH_AHEAD) {
-                PREFETCH(buffer + at[i + FETCH_AHEAD]);
-                PREFETCH(buffer + at[i + FETCH_AHEAD] + 64);
-            }
-            lookup->verdict = FASTMLD_ACCEPTED;
-            if (!usual_frame(&interface[port], frame, lengths[start + i], &lookup->message))
-                lookup->verdict = fastmld_ladder(&interface[port], frame, lengths[start + i], &lookup->message);
-            if (has_group(&lookup->message)) {
-                lookup->hash = table_hash(table, (uint16_t)port, frame + lookup->message.group);
-                PREFETCH(&table->slots[table_slot(table, lookup->hash)]);
-            }
+        if (left - i > FETCH_AHEAD) {
+            const uint8_t *soon = buffer + offsets[i + FETCH_AHEAD];
+            PREFETCH(soon);
+            PREFETCH(soon + 64);
         }
-        for (uint32_t i = 0; i < run; i++) {
-            const uint32_t row = has_group(&lookups[i].message) ? table_candidate(table, lookups[i].hash) : NO_ROW;
-            PREFETCH(&table->rows[row != NO_ROW ? row : 0]);
-            lookups[i].row = row;
-        }
-        for (uint32_t i = 0; i < run; i++) {
-            const fastmld_message *message = &lookups[i].message;
-            const uint32_t port = ports[(uint64_t)i * interface_step];
-            const uint8_t *frame = buffer + at[i];
-            fastmld_interface *owner = &interface[port];
-            uint32_t row = lookups[i].row;
-            int verdict = lookups[i].verdict;
-
-            /* Which group is listened to nobody can tell, so as little as can be branches on it. */
-            if ((row != NO_ROW) & !table_is(table, row != NO_ROW ? row : 0, (uint16_t)port, frame + message->group))
-                row = table_row(table, table_probe(table, lookups[i].hash, (uint16_t)port, frame + message->group));
-            if (message->asks == FASTMLD_ASKS_OTHER && !is_listened(table, (uint16_t)port, frame + message->destination))
-                verdict = FASTMLD_BAD_DESTINATION;
-            verdict = (message->asks == FASTMLD_ASKS_GROUP) & (row == NO_ROW) ? FASTMLD_BAD_DESTINATION : verdict;
-
-            const uint8_t kind = verdict == FASTMLD_ACCEPTED ? message->kind : FASTMLD_NO_KIND;
-            const uint32_t general = kind == FASTMLD_GENERAL_QUERY;
-            const uint32_t effect = ((kind != FASTMLD_NO_KIND) & (row != NO_ROW)) | general;
-            verdicts[start + i] = (uint8_t)verdict;
-            owner->verdicts[verdict]++;
-            owner->kinds[kind]++;
-            if (kinds)
-                kinds[start + i] = kind;
-            if (owner->rules & FASTMLD_RULE_DEAF)
-                continue;
-            events[n_events] = (fastmld_event){
-                .target = general ? port : row,
-                .delay_ms = message->delay_ms,
-                .general = owner->latest_general,
-                .is_general = general,
-            };
-            if (effect & (general | (events[n_events].delay_ms == 0)))
-                note_rare(owner, port, &events[n_events], n_events, answers, generals, found);
-            n_events += effect;
+        lookup->verdict = FASTMLD_ACCEPTED;
+        if (!usual_frame(&interface[port], frame, length, &lookup->message))
+            lookup->verdict = fastmld_ladder(&interface[port], frame, length, &lookup->message);
+        if (has_group(&lookup->message)) {
+            lookup->hash = table_hash(table, (uint16_t)port, frame + lookup->message.group);
+            PREFETCH(&table->slots[table_slot(table, lookup->hash)]);
         }
     }
-    found->events = n_events;
+}
+
+/* Find the rows that the groups most likely have, and fetch them. */
+static ALWAYS_INLINE void find_run(const fastmld_table *table, uint32_t run, struct lookup *lookups)
+{
+    for (uint32_t i = 0; i < run; i++) {
+        const uint32_t row = has_group(&lookups[i].message) ? table_candidate(table, lookups[i].hash) : NO_ROW;
+        PREFETCH(&table->rows[row != NO_ROW ? row : 0]);
+        lookups[i].row = row;
+    }
+}
+
+/* Verdicts, counters and events. Which group is listened to nobody can tell, so as little as can be branches on it. */
+static ALWAYS_INLINE void judge_run(const struct batch *batch, uint32_t step, uint32_t start, uint32_t run,
+                             const struct lookup *lookups)
+{
+    /* In variables of their own: a store to one of the columns might change what batch points to. */
+    const fastmld_table *table = batch->table;
+    fastmld_interface *interface = batch->interface;
+    const uint8_t *buffer = batch->buffer;
+    const int64_t *offsets = batch->offsets + start;
+    const uint32_t *interfaces = batch->interfaces + (uint64_t)start * step;
+    uint8_t *verdicts = batch->verdicts + start, *kinds = batch->kinds;
+    fastmld_event *events = batch->events;
+    uint32_t n_events = batch->found->events;
+
+    for (uint32_t i = 0; i < run; i++) {
+        const fastmld_message *message = &lookups[i].message;
+        const uint32_t port = interfaces[(uint64_t)i * step];
+        const uint8_t *frame = buffer + offsets[i];
+        fastmld_interface *owner = &interface[port];
+        uint32_t row = lookups[i].row;
+        int verdict = lookups[i].verdict;
+
+        if ((row != NO_ROW) & !table_is(table, row != NO_ROW ? row : 0, (uint16_t)port, frame + message->group))
+            row = table_row(table, table_probe(table, lookups[i].hash, (uint16_t)port, frame + message->group));
+        if (message->asks == FASTMLD_ASKS_OTHER && !is_listened(table, (uint16_t)port, frame + message->destination))
+            verdict = FASTMLD_BAD_DESTINATION;
+        verdict = (message->asks == FASTMLD_ASKS_GROUP) & (row == NO_ROW) ? FASTMLD_BAD_DESTINATION : verdict;
+
+        const uint8_t kind = verdict == FASTMLD_ACCEPTED ? message->kind : FASTMLD_NO_KIND;
+        const uint32_t general = kind == FASTMLD_GENERAL_QUERY;
+        const uint32_t effect = ((kind != FASTMLD_NO_KIND) & (row != NO_ROW)) | general;
+        verdicts[i] = (uint8_t)verdict;
+        owner->verdicts[verdict]++;
+        owner->kinds[kind]++;
+        if (kinds)
+            kinds[start + i] = kind;
+        if (owner->rules & FASTMLD_RULE_DEAF)
+            continue;
+        events[n_events] = (fastmld_event){
+            .target = general ? port : row,
+            .delay_ms = message->delay_ms,
+            .general = owner->latest_general,
+            .is_general = general,
+        };
+        if (effect & (general | (message->delay_ms == 0)))
+            note_rare(batch, port, n_events);
+        n_events += effect;
+    }
+    batch->found->events = n_events;
+}
+
+/* Inlined for either step: the common one, of a batch of one interface, pays nothing for the other. */
+static ALWAYS_INLINE void classify(const struct batch *batch, uint32_t step)
+{
+    struct lookup lookups[AHEAD];
+
+    for (uint32_t start = 0; start < batch->n; start += AHEAD) {
+        const uint32_t run = batch->n - start < AHEAD ? batch->n - start : AHEAD;
+        check_run(batch, step, start, run, lookups);
+        find_run(batch->table, run, lookups);
+        judge_run(batch, step, start, run, lookups);
+    }
 }
 
 void fastmld_classify(const fastmld_table *table, fastmld_interface *interface, uint32_t n_interfaces,
@@ -273,12 +320,12 @@ void fastmld_classify(const fastmld_table *table, fastmld_interface *interface, 
             return;
         }
     }
+    const struct batch batch = {table, interface, buffer, offsets, lengths, interfaces, n, verdicts, kinds, events, answers,
+                                generals, found};
     if (interface_step == 0)
-        classify(table, interface, buffer, offsets, lengths, interfaces, 0, n, verdicts, kinds, events, answers,
-                 generals, found);
+        classify(&batch, 0);
     else
-        classify(table, interface, buffer, offsets, lengths, interfaces, 1, n, verdicts, kinds, events, answers,
-                 generals, found);
+        classify(&batch, 1);
     if (found->events)
         found->folds = fold_batch(table, interface, events, found->events, folds);
 }

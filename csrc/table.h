@@ -12,8 +12,10 @@
 
 #ifdef __GNUC__
 #define PREFETCH(address) __builtin_prefetch(address)
+#define ALWAYS_INLINE inline __attribute__((always_inline))
 #else
 #define PREFETCH(address) ((void)0)
+#define ALWAYS_INLINE inline
 #endif
 
 static inline uint64_t table_hash(const fastmld_table *table, uint16_t interface, const uint8_t *address)
