@@ -119,7 +119,12 @@ class Wheel:
         self._table.write(self._rows, move(State.DELAYING, _native.lib.FASTMLD_TIMER_SET), 0, self._deadlines)
 
     def turn(self) -> int:
-        return sum(len(self._timers.due(now_ms)) for now_ms in range(0, WINDOW_MS + 1, STEP_MS))
+        ended = 0
+        for now_ms in range(0, WINDOW_MS + 1, STEP_MS):
+            rows = self._timers.due(now_ms)
+            self._table.write(rows, move(State.IDLE, _native.lib.FASTMLD_TIMER_STOP))
+            ended += len(rows)
+        return ended
 
 
 @pytest.mark.benchmark(group="timers")

@@ -138,7 +138,7 @@ static void finish(const fastmld_table *table, const fastmld_interface *interfac
         fold->flag_if_delaying = FLAG_CLEAR;
     folds->row[n] = fold->row;
     folds->delay_ms[n] = fold->delay_ms;
-    folds->deadline_ms[n] = row->deadline_ms;
+    folds->deadline_ms[n] = table->deadline_ms[fold->row];
     folds->flags[n] = row->flags;
     folds->key[n] = (uint8_t)(row->state | fold->reset << 3 | fold->flag_if_idle << 4 | fold->flag_if_delaying << 6);
 }
@@ -162,8 +162,10 @@ static uint32_t fold_batch(const fastmld_table *table, fastmld_interface *interf
         fold_event(fold, interface, event);
     }
     for (uint32_t i = 0; i < n; i++) {
-        if (n - i > FOLD_AHEAD)
+        if (n - i > FOLD_AHEAD) {
             PREFETCH(&table->rows[folds->scratch[i + FOLD_AHEAD].row]);
+            PREFETCH(&table->deadline_ms[folds->scratch[i + FOLD_AHEAD].row]);
+        }
         finish(table, interfaces, events, folds, i);
     }
     return n;
@@ -265,7 +267,7 @@ static ALWAYS_INLINE void judge_run(const struct batch *batch, uint32_t step, ui
         uint32_t row = lookups[i].row;
         int verdict = lookups[i].verdict;
 
-        if ((row != NO_ROW) & !table_is(table, row != NO_ROW ? row : 0, (uint16_t)port, frame + message->group))
+        if (row != NO_ROW && !table_is(table, row, (uint16_t)port, frame + message->group))
             row = table_row(table, table_probe(table, lookups[i].hash, (uint16_t)port, frame + message->group));
         if (message->asks == FASTMLD_ASKS_OTHER && !is_listened(table, (uint16_t)port, frame + message->destination))
             verdict = FASTMLD_BAD_DESTINATION;

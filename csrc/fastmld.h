@@ -50,31 +50,34 @@ typedef struct {
     uint64_t kinds[7];
 } fastmld_interface;
 
-/* One listened (interface, address). deadline_ms, state and flags are the protocol's: C carries them, Python decides them. */
+/* One listened (interface, address). All but address, interface and fold is the protocol's: C carries it, Python decides it. */
 typedef struct {
     uint8_t address[16];
-    int64_t deadline_ms;
     uint32_t fold;              /* of the batch under way: 1 + this row's fold; 0 none */
+    uint32_t references;
     uint16_t interface;
     uint8_t state;
     uint8_t flags;
+    uint8_t repeats;
+    uint8_t reserved[3];
 } fastmld_row;
 
 /* Bits of fastmld_row.state that C goes by. */
 enum {
-    FASTMLD_STATE_RUNS = 1,     /* its timer runs, until deadline_ms */
+    FASTMLD_STATE_RUNS = 1,     /* its timer runs, until its deadline */
     FASTMLD_STATE_MOVES = 2     /* and a General Query may move it */
 };
 
 enum { FASTMLD_BLOCK_ROWS = 64 };
 
 /*
- * The rows, their timers by blocks of FASTMLD_BLOCK_ROWS, and the index from (interface, address) to row: open addressing, a
+ * The rows, their deadlines, timers by blocks of FASTMLD_BLOCK_ROWS, and the index from (interface, address) to row: open addressing, a
  * power of two of slots, tag << 32 | row + 1 in each. earliest_ms and latest_ms are bounds, not more: no timer that runs in a
  * block ends before the one, none that moves after the other, and no timer at all before soonest_ms.
  */
 typedef struct {
     fastmld_row *rows;
+    int64_t *deadline_ms;       /* by row; INT64_MAX: no timer */
     int64_t *earliest_ms;
     int64_t *latest_ms;
     int64_t soonest_ms;
@@ -197,11 +200,14 @@ void fastmld_write(fastmld_table *table, uint64_t seed, const uint32_t *rows, ui
 
 /*
  * Take out of n blocks the timers of an interface (-1: of any) that end by due_ms, and those that move and end after later_ms:
- * their rows, which the caller moves on. The bounds of the blocks become those of what is left, exactly. Returns how many rows;
- * rows_out has room for all of the blocks.
+ * their rows, which the caller moves on. The bounds of the blocks become those of what is left. Returns how many rows; rows_out has
+ * room for all of the blocks.
  */
-uint32_t fastmld_take(const fastmld_table *table, const uint32_t *blocks, uint32_t n, int32_t interface, int64_t due_ms,
+uint32_t fastmld_take(fastmld_table *table, const uint32_t *blocks, uint32_t n, int32_t interface, int64_t due_ms,
                       int64_t later_ms, uint32_t *rows_out);
+
+/* Make the bounds of n blocks exact. */
+void fastmld_bound(fastmld_table *table, const uint32_t *blocks, uint32_t n);
 
 /* What the frames of one interface have in common. */
 typedef struct {

@@ -15,11 +15,13 @@ MOVES: int = lib.FASTMLD_STATE_MOVES
 ROW = np.dtype(
     [
         ("address", "u1", 16),
-        ("deadline_ms", "i8"),
         ("fold", "u4"),
+        ("references", "u4"),
         ("interface", "u2"),
         ("state", "u1"),
         ("flags", "u1"),
+        ("repeats", "u1"),
+        ("reserved", "u1", 3),
     ]
 )
 INTERFACE = np.dtype(

@@ -29,9 +29,9 @@ REPEATS = 32  # Reports are to be repeated: how often, says the repeats column
 class GroupTable:
     """Columns over rows, and the keyed index from (interface, address) to row.
 
-    address (16,)u1, deadline_ms i8, interface u2, state u1, flags u1: views of the records that C shares.
-    references u4, repeats u1: Python's own. earliest_ms, latest_ms i8: by blocks of BLOCK_ROWS rows, the bounds of
-    their timers (timers.py). Rows of addresses that were left stay as gaps until `compact`.
+    address (16,)u1, references u4, interface u2, state u1, flags u1, repeats u1: views of the records that C shares.
+    deadline_ms i8. earliest_ms, latest_ms i8: by blocks of BLOCK_ROWS rows, the bounds of their timers (timers.py).
+    Rows of addresses that were left stay as gaps until `compact`.
     """
 
     def __init__(self, seed: int = 0) -> None:
@@ -49,22 +49,22 @@ class GroupTable:
     def _grow(self, capacity: int) -> None:
         grown = _Columns(capacity)
         grown.records[: self.used] = self._records[: self.used]
-        grown.references[: self.used] = self.references[: self.used]
-        grown.repeats[: self.used] = self.repeats[: self.used]
+        grown.deadline_ms[: self.used] = self.deadline_ms[: self.used]
         grown.earliest_ms[: len(self.earliest_ms)] = self.earliest_ms
         grown.latest_ms[: len(self.latest_ms)] = self.latest_ms
         self._adopt(grown)
 
     def _adopt(self, columns: _Columns) -> None:
         records = self._records = columns.records
-        self.references, self.repeats = columns.references, columns.repeats
-        self.earliest_ms, self.latest_ms = columns.earliest_ms, columns.latest_ms
+        self.deadline_ms, self.earliest_ms, self.latest_ms = columns.deadline_ms, columns.earliest_ms, columns.latest_ms
         self._pinned = (
-            pin("fastmld_row[]", records), pin("int64_t[]", self.earliest_ms), pin("int64_t[]", self.latest_ms)
+            pin("fastmld_row[]", records), pin("int64_t[]", self.deadline_ms),
+            pin("int64_t[]", self.earliest_ms), pin("int64_t[]", self.latest_ms),
         )  # fmt: skip
-        self.c.rows, self.c.earliest_ms, self.c.latest_ms = self._pinned
+        self.c.rows, self.c.deadline_ms, self.c.earliest_ms, self.c.latest_ms = self._pinned
         self.address: npt.NDArray[np.uint8] = records["address"]
-        self.deadline_ms: npt.NDArray[np.int64] = records["deadline_ms"]
+        self.references: npt.NDArray[np.uint32] = records["references"]
+        self.repeats: npt.NDArray[np.uint8] = records["repeats"]
         self.fold: npt.NDArray[np.uint32] = records["fold"]
         self.interface: npt.NDArray[np.uint16] = records["interface"]
         self.state: npt.NDArray[np.uint8] = records["state"]
@@ -107,8 +107,6 @@ class GroupTable:
         self.used += added
         self.live += added
         self._rows_of.setdefault(interface, _Column()).extend(new)
-        new_records = slice(self.used - added, self.used)
-        self.deadline_ms[new_records] = NO_DEADLINE
         np.add.at(self.references, rows, 1)
         return new
 
@@ -183,8 +181,7 @@ class GroupTable:
         columns = {interface: column[column != NO_ROW] for interface, column in columns.items()}
         closed = _Columns(len(listened))
         closed.records[: len(listened)] = self._records[listened]
-        closed.references[: len(listened)] = self.references[listened]
-        closed.repeats[: len(listened)] = self.repeats[listened]
+        closed.deadline_ms[: len(listened)] = self.deadline_ms[listened]
         slots = _slots_for(len(listened))
 
         for interface, column in columns.items():
@@ -208,8 +205,7 @@ class _Columns:
     def __init__(self, rows: int) -> None:
         blocks = max(1, -(-rows // BLOCK_ROWS))
         self.records = np.zeros(blocks * BLOCK_ROWS, _native.ROW)
-        self.references = np.zeros(blocks * BLOCK_ROWS, np.uint32)
-        self.repeats = np.zeros(blocks * BLOCK_ROWS, np.uint8)
+        self.deadline_ms = np.full(blocks * BLOCK_ROWS, NO_DEADLINE, np.int64)
         self.earliest_ms = np.full(blocks, NO_DEADLINE, np.int64)
         self.latest_ms = np.full(blocks, -NO_DEADLINE - 1, np.int64)
 

@@ -68,7 +68,7 @@ class Timers:
         self._next = None
 
     def _refresh(self, blocks: npt.NDArray[np.uint32]) -> None:
-        self._take(blocks, _ANY, _NEVER, NO_DEADLINE)
+        lib.fastmld_bound(self._table.c, pin("uint32_t[]", blocks), len(blocks))
 
     def _take(self, blocks: npt.NDArray[np.uint32], interface: int, due_ms: int, later_ms: int) -> Rows:
         if not len(blocks):
