@@ -4,7 +4,7 @@ BIN := .venv/bin
 BUILT := .venv/.built
 CFLAGS_STRICT := -Wall -Wextra -Wconversion -Wshadow -Werror
 
-.PHONY: demo test lint bench docs clean
+.PHONY: demo test lint bench docs fuzz fuzz-short instructions instructions-update clean
 
 $(BUILT): pyproject.toml setup.py $(wildcard csrc/*)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -21,13 +21,19 @@ lint: $(BUILT)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	for source in csrc/*.c; do $(CC) -std=c11 -O2 -D_GNU_SOURCE $(CFLAGS_STRICT) -fsyntax-only $$source || exit 1; done
+	for source in csrc/*.c tests/c/*.c; do \
+		$(CC) -std=c11 -O2 -D_GNU_SOURCE -Icsrc $(CFLAGS_STRICT) -fsyntax-only $$source || exit 1; \
+	done
 
 docs: $(BUILT)
 	$(BIN)/python docs/generate.py
 
 bench: $(BUILT)
 	$(BIN)/pytest bench $(PYTEST_ARGS)
+
+# Of the C alone, without .venv: TIME= seconds of fuzzing; instructions a packet, and how to accept them.
+fuzz fuzz-short instructions instructions-update:
+	$(MAKE) -f tests/c/fuzz.mk $@
 
 clean:
 	rm -rf .venv build *.egg-info fastmld/_fastmld.*

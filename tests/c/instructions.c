@@ -1,0 +1,88 @@
+/*
+ * What instructions.py counts: the seeded mix through classify and settle, with a table of GROUPS groups.
+ * usage: instructions GROUPS; prints the frames that it classified. The mix is that of bench/workloads.py: 1 % General
+ * Queries, 29 % specific Queries, 70 % Reports, half of the latter two for groups that are listened to.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fastmld.h"
+#include "frames.h"
+#include "path_calls.h"
+#include "random.h"
+
+enum { BATCH = 4096, BATCHES = 16, FRAMES = BATCH * BATCHES, SLOT = 168, FRAME_IN_SLOT = 82 };
+
+static fastmld_table make_table(uint32_t groups)
+{
+    fastmld_table table = {.slots_log2 = 1};
+    uint64_t random = 1;
+
+    while (1u << table.slots_log2 < 2 * groups)
+        table.slots_log2++;
+    table.rows = calloc(groups, sizeof *table.rows);
+    table.slots = calloc((size_t)1 << table.slots_log2, sizeof *table.slots);
+    uint8_t *addresses = malloc((size_t)groups * 16);
+    uint32_t *rows = malloc(groups * sizeof *rows);
+    for (int i = 0; i < 7; i++)
+        table.key[i] = random_next(&random);
+    for (uint32_t i = 0; i < groups; i++)
+        frame_group(addresses + 16 * (size_t)i, i);
+    fastmld_insert(&table, 0, addresses, groups, 0, rows);
+    free(addresses);
+    free(rows);
+    return table;
+}
+
+static void make_frame(uint8_t *frame, uint64_t *random, uint32_t groups)
+{
+    const uint32_t sort = random_below(random, 100);
+    uint8_t group[16];
+
+    frame_group(group, random_below(random, groups) + groups * random_below(random, 2));
+    if (sort == 0)
+        frame_build(frame, 130, NULL, (uint16_t)(1000 + random_below(random, 9001)), 0xfe);
+    else if (sort < 30)
+        frame_build(frame, 130, group, (uint16_t)(100 + random_below(random, 901)), 0xfe);
+    else
+        frame_build(frame, 131, group, 0, (uint8_t)(2 + random_below(random, 64)));
+}
+
+int main(int argc, char **argv)
+{
+    static int64_t offsets[FRAMES];
+    static uint32_t lengths[FRAMES], interfaces[FRAMES];
+    static uint8_t verdicts[BATCH], kinds[BATCH];
+    const uint32_t groups = argc == 2 ? (uint32_t)strtoul(argv[1], NULL, 10) : 0;
+    uint64_t random = 2;
+
+    if (groups == 0) {
+        fprintf(stderr, "usage: %s GROUPS\n", argv[0]);
+        return 2;
+    }
+    const fastmld_table table = make_table(groups);
+    fastmld_interface interface = {
+        .link_local = {0xfe, 0x80, [15] = 1}, .mac = {2, 0, 0, 0, 0, 1}, .present = 1, .delay_ms = -1,
+        .rules = FASTMLD_RULE_STRICT | FASTMLD_RULE_V1_ONLY | FASTMLD_RULE_LINK_LOCAL,
+    };
+    uint8_t *buffer = calloc(FRAMES, SLOT);
+    for (uint32_t i = 0; i < FRAMES; i++) {
+        offsets[i] = (int64_t)i * SLOT + FRAME_IN_SLOT;
+        lengths[i] = FRAME_SIZE;
+        make_frame(buffer + offsets[i], &random, groups);
+    }
+    struct path *path = path_new(BATCH);
+    for (uint32_t at = 0; at < FRAMES; at += BATCH) {
+        const struct batch batch = {buffer, offsets + at, lengths + at, interfaces, 1, BATCH, verdicts, kinds};
+        path_classify(path, &table, &interface, 1, &batch);
+        path_settle(path, &table, &interface);
+    }
+    /* a specific Query goes to its group: one that nobody listens to is not for us */
+    if (interface.verdicts[FASTMLD_ACCEPTED] + interface.verdicts[FASTMLD_BAD_DESTINATION] != FRAMES) {
+        fputs("the mix is not taken as it should be\n", stderr);
+        return 1;
+    }
+    printf("%d\n", FRAMES);
+    return 0;
+}

@@ -1,0 +1,11 @@
+/* A second opinion on which frames are valid, written from the rules, not from csrc/: octet by octet, no order of rungs. */
+#ifndef FUZZ_ORACLE_H
+#define FUZZ_ORACLE_H
+
+#include "fastmld.h"
+
+/* Whether the frame is a valid MLD message; *message as fastmld_check must write it, when it is. */
+int oracle_accepts(const fastmld_interface *interface, const uint8_t *frame, uint32_t length,
+                   fastmld_message *message);
+
+#endif
