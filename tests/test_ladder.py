@@ -338,19 +338,6 @@ VALUES = (0, 1, 2, 3, 4, 5, 6, 7, 8, 16, 17, 23, 24, 43, 44, 51, 58, 59, 60, 0x3
           129, 130, 131, 132, 133, 143, 0x88, 0xA8, 0xBF, 0xC2, 0xFE, 0xFF)  # fmt: skip
 
 
-@pytest.mark.parametrize("repaired", [False, True])
-@pytest.mark.parametrize("whole", CHAINS[:12], ids=range(12))
-def test_every_octet(bench: Bench, whole: bytes, repaired: bool) -> None:
-    at = 14 + 40 + sum(len(body) + 1 for _, body in [(0, EMPTY)] if whole[20] == 0)
-    if whole[54] != frames.ICMPV6 and whole[20] == 0:
-        at += 8 * (whole[63] + 1) if whole[54] != frames.FRAGMENT else 8
-    changed = []
-    for place, value in itertools.product(range(len(whole)), VALUES):
-        frame = whole[:place] + bytes([value]) + whole[place + 1 :]
-        changed.append(frames.repair_checksum(frame, 14, at) if repaired else frame)
-    bench.agree(changed)
-
-
 @pytest.mark.parametrize("kind", [frames.QUERY, frames.REPORT, frames.DONE, frames.REPORT2])
 def test_every_length_of_message(bench: Bench, kind: int) -> None:
     bench.agree(of_length(kind, length) for length in range(80))
