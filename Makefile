@@ -4,7 +4,7 @@ BIN := .venv/bin
 BUILT := .venv/.built
 CFLAGS_STRICT := -Wall -Wextra -Wconversion -Wshadow -Werror
 
-.PHONY: demo test lint bench docs fuzz fuzz-short instructions instructions-update clean
+.PHONY: demo test lint bench docs coverage fuzz fuzz-short instructions instructions-update clean
 
 $(BUILT): pyproject.toml setup.py $(wildcard csrc/*)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -30,6 +30,10 @@ docs: $(BUILT)
 
 bench: $(BUILT)
 	$(BIN)/pytest bench $(PYTEST_ARGS)
+
+# Branches of the ladder that the tests of frames take; exits 1 below all of them.
+coverage: $(BUILT)
+	$(BIN)/python tests/c/coverage.py
 
 # Of the C alone, without .venv: TIME= seconds of fuzzing; instructions a packet, and how to accept them.
 fuzz fuzz-short instructions instructions-update:

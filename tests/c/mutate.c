@@ -28,8 +28,8 @@ static uint32_t below(struct work *work, uint32_t bound)
 static uint8_t octet(struct work *work)
 {
     static const uint8_t TELLING[] = {
-        0, 1, 2, 3, 4, 5, 6, 7, 8, 16, 17, 23, 24, 28, 43, 44, 51, 58, 59, 60, 63, 64, 127, 128, 129, 130, 131, 132, 133,
-        134, 143, 0x81, 0x86, 0x88, 0xa8, 0xc2, 0xdd, 0xfe, 0xff,
+        0, 1, 2, 3, 4, 5, 6, 7, 8, 16, 17, 23, 24, 28, 43, 44, 51, 58, 59, 60, 63, 64,
+        127, 128, 129, 130, 131, 132, 133, 134, 143, 0x81, 0x86, 0x88, 0xa8, 0xc2, 0xdd, 0xfe, 0xff,
     };
     return below(work, 4) ? TELLING[below(work, sizeof TELLING)] : (uint8_t)below(work, 256);
 }
@@ -121,31 +121,37 @@ static uint32_t options_header(struct work *work, uint8_t *out)
     return size;
 }
 
+static void set_octet(struct work *work, uint32_t place)
+{
+    if (place < work->size)
+        work->frame[place] = octet(work);
+}
+
 static void spoil_octet(struct work *work)
 {
-    if (work->size)
-        work->frame[below(work, work->size)] = octet(work);
+    set_octet(work, work->size ? below(work, work->size) : 0);
 }
 
 static void spoil_bit(struct work *work)
 {
-    if (work->size)
-        work->frame[below(work, work->size)] ^= (uint8_t)(1u << below(work, 8));
+    if (work->size) {
+        const uint32_t place = below(work, work->size);
+        work->frame[place] ^= (uint8_t)(1u << below(work, 8));
+    }
 }
 
 static void spoil_ip(struct work *work)
 {
     static const uint8_t PLACES[] = {0, 4, 5, 6, 7, 8, 9, 15, 23, 24, 25, 39};
     if (work->ip)
-        work->frame[work->ip + PLACES[below(work, sizeof PLACES)]] = octet(work);
+        set_octet(work, work->ip + PLACES[below(work, sizeof PLACES)]);
 }
 
 static void spoil_message(struct work *work)
 {
     static const uint8_t PLACES[] = {0, 1, 2, 4, 5, 6, 8, 9, 23, 24, 25, 26, 27};
-    const uint32_t place = work->message + PLACES[below(work, sizeof PLACES)];
-    if (work->message && place < work->size)
-        work->frame[place] = octet(work);
+    if (work->message)
+        set_octet(work, work->message + PLACES[below(work, sizeof PLACES)]);
 }
 
 static void set_type(struct work *work)
@@ -228,8 +234,8 @@ static void spoil_header(struct work *work)
 {
     if (!work->n_headers)
         return;
-    const uint32_t place = work->headers[below(work, work->n_headers)] + below(work, 8);
-    work->frame[place] = octet(work);
+    const uint32_t at = work->headers[below(work, work->n_headers)];
+    set_octet(work, at + below(work, 8));
 }
 
 /* Hundreds of octets of padding, one by one or at once. */

@@ -1,4 +1,4 @@
-/* The structure-aware mutator: spoils a thing or a few that a parser believes in; half the time repairs the checksum. */
+/* The structure-aware mutator: spoils what a parser believes in, and repairs the checksum half the time. */
 #ifndef FUZZ_MUTATE_H
 #define FUZZ_MUTATE_H
 

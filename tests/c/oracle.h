@@ -1,4 +1,4 @@
-/* A second opinion on which frames are valid, written from the rules, not from csrc/: octet by octet, no order of rungs. */
+/* A second opinion on which frames are valid, written from the rules and not from csrc/: octet by octet, no order. */
 #ifndef FUZZ_ORACLE_H
 #define FUZZ_ORACLE_H
 

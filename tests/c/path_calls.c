@@ -43,8 +43,8 @@ uint32_t path_classify(struct path *path, const fastmld_table *table, fastmld_in
                        uint32_t n_interfaces, const struct batch *batch)
 {
     fastmld_classify(table, interfaces, n_interfaces, batch->buffer, batch->offsets, batch->lengths,
-                     batch->interfaces, batch->interface_step, batch->n, batch->verdicts, batch->kinds, path->events, path->folds,
-                     path->answers, path->generals, &path->found);
+                     batch->interfaces, batch->interface_step, batch->n, batch->verdicts, batch->kinds,
+                     path->events, path->folds, path->answers, path->generals, &path->found);
     return path->found.bad_interface;
 }
 

@@ -1,6 +1,6 @@
 /*
- * The ring walker under block headers that no kernel would write. An input is a seed of eight octets: it makes a ring with
- * lawful blocks, then spoils some words of their headers. The ring ends at an unmapped page.
+ * The ring walker under block headers that no kernel would write. An input is a seed of eight octets: it makes a ring
+ * with lawful blocks, then spoils some words of their headers. The ring ends at an unmapped page.
  */
 #include <linux/if_packet.h>
 #include <stdlib.h>
@@ -57,7 +57,8 @@ static uint32_t wrong_number(uint64_t *random, uint32_t block_size)
 static void spoil_block(uint64_t *random, uint8_t *block, uint32_t block_size)
 {
     static const uint32_t IN_DESCRIPTOR[] = {
-        offsetof(struct tpacket_block_desc, hdr.bh1.num_pkts), offsetof(struct tpacket_block_desc, hdr.bh1.offset_to_first_pkt),
+        offsetof(struct tpacket_block_desc, hdr.bh1.num_pkts),
+        offsetof(struct tpacket_block_desc, hdr.bh1.offset_to_first_pkt),
     };
     static const uint32_t IN_HEADER[] = {
         offsetof(struct tpacket3_hdr, tp_next_offset), offsetof(struct tpacket3_hdr, tp_snaplen),
