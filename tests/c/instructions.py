@@ -34,7 +34,8 @@ def instructions_a_packet(program: str, groups: int) -> float:
 
 def main(program: str, compiler: str, *options: str) -> int:
     version = subprocess.run([compiler, "-dumpversion"], capture_output=True, text=True, check=True).stdout.strip()
-    toolchain = f"{Path(compiler).name} {version} {platform.machine()}"
+    name = Path(compiler).name.split("-")[0]  # gcc-12 is gcc
+    toolchain = f"{name} {version} {platform.machine()}"
     figures = json.loads(FIGURES.read_text())
     found = {str(groups): round(instructions_a_packet(program, groups), 1) for groups in GROUPS}
     if options == ("--update",):
