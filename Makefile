@@ -21,7 +21,7 @@ lint: $(BUILT)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	for source in csrc/*.c tests/c/*.c; do \
+	for source in $(wildcard csrc/*.c tests/c/*.c); do \
 		$(CC) -std=c11 -O2 -D_GNU_SOURCE -Icsrc $(CFLAGS_STRICT) -fsyntax-only $$source || exit 1; \
 	done
 
