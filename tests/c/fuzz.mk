@@ -11,10 +11,10 @@ BASIC := -std=c11 -g -D_GNU_SOURCE -Wall -Wextra -Wconversion -Wshadow -Werror -
 SANITIZE := address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 FIXED := $(BASIC) -O2 -fno-lto
 HEADERS := $(wildcard csrc/*.h tests/c/*.h) tests/c/fuzz.mk
-CORE := $(addprefix csrc/,ladder.c group_table.c classify.c draw.c emit.c)
+CORE := $(addprefix csrc/,ladder.c group_table.c rows.c classify.c emit.c)
 SHARED := $(addprefix tests/c/,mutate.c frames.c oracle.c guard.c)
 PARSER := tests/c/parser.c $(SHARED) csrc/ladder.c
-PATHS := $(addprefix tests/c/,path.c world.c replay.c path_calls.c) $(SHARED) $(CORE)
+PATHS := $(addprefix tests/c/,path.c world.c replay.c timers.c path_calls.c) $(SHARED) $(CORE)
 RING := tests/c/ring.c tests/c/guard.c csrc/ring.c
 COUNTED := tests/c/instructions.c tests/c/path_calls.c tests/c/frames.c $(CORE)
 

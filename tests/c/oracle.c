@@ -49,7 +49,7 @@ static int checksum_is_right(const uint8_t *addresses, const uint8_t *message, u
     return sum % 65535 == 0;
 }
 
-int oracle_accepts(const fastmld_interface *interface, const uint8_t *frame, uint32_t length, fastmld_message *message)
+int oracle_accepts(const fastmld_interface *interface, const uint8_t *frame, uint32_t length, struct said *said)
 {
     static const uint8_t ALL_NODES[16] = {255, 2, [15] = 1};
     const int strict = (interface->rules & FASTMLD_RULE_STRICT) != 0;
@@ -119,12 +119,13 @@ int oracle_accepts(const fastmld_interface *interface, const uint8_t *frame, uin
     if (!report2 && !general && group[0] != 255)
         return 0;
 
-    memset(message, 0, sizeof *message);
-    message->kind = report2 ? FASTMLD_REPORT2 : octets[0] == 131 ? FASTMLD_REPORT : octets[0] == 132 ? FASTMLD_DONE
-                  : general ? FASTMLD_GENERAL_QUERY : sources ? FASTMLD_SOURCE_QUERY : FASTMLD_GROUP_QUERY;
-    message->asks_destination = query && multicast && !to_all;
-    message->delay_ms = query ? (uint16_t)word(octets + 4) : 0;
-    message->destination = ip + 24;
-    message->group = report2 ? 0 : at + 8;
+    *said = (struct said){
+        .kind = report2 ? FASTMLD_REPORT2 : octets[0] == 131 ? FASTMLD_REPORT : octets[0] == 132 ? FASTMLD_DONE
+              : general ? FASTMLD_GENERAL_QUERY : sources ? FASTMLD_SOURCE_QUERY : FASTMLD_GROUP_QUERY,
+        .asks_destination = query && multicast && !to_all,
+        .delay_ms = query ? (int32_t)word(octets + 4) : 0,
+        .destination = ip + 24,
+        .group = report2 ? 0 : at + 8,
+    };
     return 1;
 }

@@ -2,10 +2,9 @@
 #ifndef FUZZ_ORACLE_H
 #define FUZZ_ORACLE_H
 
-#include "fastmld.h"
+#include "said.h"
 
-/* Whether the frame is a valid MLD message; *message as fastmld_check must write it, when it is. */
-int oracle_accepts(const fastmld_interface *interface, const uint8_t *frame, uint32_t length,
-                   fastmld_message *message);
+/* Whether the frame is a valid MLD message, and what it says when it is. */
+int oracle_accepts(const fastmld_interface *interface, const uint8_t *frame, uint32_t length, struct said *said);
 
 #endif

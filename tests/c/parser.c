@@ -16,7 +16,7 @@ enum { BEHIND = 128, RULES = FASTMLD_RULE_STRICT | FASTMLD_RULE_V1_ONLY | FASTML
 
 static uint64_t verdicts[FASTMLD_VERDICTS];
 
-static void same(int verdict, const fastmld_message *message, int other_verdict, const fastmld_message *other)
+static void same(int verdict, const struct said *message, int other_verdict, const struct said *other)
 {
     HOLD(verdict == other_verdict);
     HOLD(message->kind == other->kind && message->asks_destination == other->asks_destination);
@@ -45,7 +45,7 @@ void target_run(const uint8_t *input, size_t size)
         .link_local = {0xfe, 0x80, [15] = 1}, .mac = {2, 0, 0, 0, 0, 1}, .present = 1, .delay_ms = -1,
     };
     static struct guarded memory;
-    fastmld_message message, again;
+    struct said message, again;
 
     if (!memory.begin)
         memory = guarded_new(FUZZ_ROOM + BEHIND);
@@ -56,7 +56,7 @@ void target_run(const uint8_t *input, size_t size)
 
     uint8_t *frame = memory.end - length;
     memcpy(frame, input + 1, length);
-    const int verdict = fastmld_check(&interface, frame, length, &message);
+    const int verdict = said_check(&interface, frame, length, &message);
     HOLD(verdict >= 0 && verdict < FASTMLD_VERDICTS);
     HOLD(memcmp(frame, input + 1, length) == 0);
     if (message.kind != FASTMLD_NO_KIND) { /* bad_group too: its destination is looked up, for rung 13 comes first */
@@ -74,13 +74,13 @@ void target_run(const uint8_t *input, size_t size)
     frame = memory.begin;
     memcpy(frame, input + 1, length);
     memset(frame + length, 0xff, BEHIND);
-    same(verdict, &message, fastmld_check(&interface, frame, length, &again), &again);
+    same(verdict, &message, said_check(&interface, frame, length, &again), &again);
 
     const uint32_t end = behind_payload(frame, length);
     if (end < length) {
         for (uint32_t i = end; i < length; i++)
             frame[i] ^= 0xff;
-        same(verdict, &message, fastmld_check(&interface, frame, length, &again), &again);
+        same(verdict, &message, said_check(&interface, frame, length, &again), &again);
     }
 }
 

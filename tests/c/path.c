@@ -1,6 +1,6 @@
 /*
  * The fast path: a random table, a random batch, what the batch says about each row against a replay of its frames one
- * by one, draws, and frames built, which another host must accept. An input is a seed of eight octets.
+ * by one, timers, and frames built, which another host must accept. An input is a seed of eight octets.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +11,7 @@
 #include "oracle.h"
 #include "random.h"
 #include "replay.h"
+#include "timers.h"
 
 enum { MAX_FRAMES = 48, GAP = 9, EMIT_ROOM = 90 };
 
@@ -37,7 +38,7 @@ static void judge_batch(struct world *world, struct path *path, const struct bat
             counted += world->interfaces[i].verdicts[verdict];
     HOLD(counted == batch->n);
 
-    path_told(path, world->interfaces, told, &n_told, all, &n_all);
+    path_told(path, &world->table, world->interfaces, told, &n_told, all, &n_all);
     for (uint32_t i = 0; i < n_told; i++) {
         HOLD(told[i].row < world->n_rows);
         const struct told want = replay_row(batch, meanings, told[i].row, world->table.rows[told[i].row].interface);
@@ -46,11 +47,13 @@ static void judge_batch(struct world *world, struct path *path, const struct bat
         HOLD(!told[i].reset == !want.reset);
         HOLD(told[i].flag_if_idle == want.flag_if_idle);
         HOLD(told[i].flag_if_delaying == want.flag_if_delaying);
+        const fastmld_row *row = &world->table.rows[told[i].row]; /* no batch moves it: Python does */
+        HOLD(told[i].state == row->state && told[i].flags == row->flags && told[i].deadline_ms == row->deadline_ms);
     }
     for (uint32_t i = 0; i < n_all; i++) {
         const struct told_all want = replay_all(batch, meanings, all[i].interface);
         HOLD(all[i].delay_ms == want.delay_ms);
-        HOLD(all[i].answers == want.answers);
+        HOLD(all[i].zeros == want.zeros && all[i].answers == want.answers);
     }
     for (uint32_t row = 0; row < world->n_rows; row++)
         for (uint32_t i = 0, named = 0; i < batch->n && !named; i++)
@@ -140,7 +143,7 @@ static fastmld_template template_of(const fastmld_interface *interface, uint32_t
     return template;
 }
 
-static void draw_and_build(struct world *world)
+static void build_frames(struct world *world)
 {
     static struct guarded memory;
     static const fastmld_interface OTHER_HOST = {
@@ -150,12 +153,9 @@ static void draw_and_build(struct world *world)
     fastmld_template templates[MAX_INTERFACES];
     const uint32_t n = world->n_rows ? world_below(world, MAX_FRAMES + 1) : 0;
     uint32_t *rows = calloc(n + 1, sizeof *rows), *index = calloc(n + 1, sizeof *index);
-    uint32_t *lengths = calloc(n + 1, sizeof *lengths), *interfaces = calloc(n + 1, sizeof *interfaces);
-    int32_t *delays_ms = calloc(n + 1, sizeof *delays_ms);
-    int64_t *deadlines = calloc(n + 1, sizeof *deadlines), *offsets = calloc(n + 1, sizeof *offsets);
-    uint8_t *kinds = malloc(n + 1);
-    const int64_t now_ms = (int64_t)(random_next(&world->random) >> 2) - (INT64_C(1) << 61);
-    const uint64_t seed = random_next(&world->random);
+    uint32_t *lengths = malloc(n * sizeof *lengths + !n), *interfaces = malloc(n * sizeof *interfaces + !n);
+    int64_t *offsets = malloc(n * sizeof *offsets + !n);
+    uint8_t *kinds = malloc(n + !n);
 
     if (!memory.begin)
         memory = guarded_new(MAX_FRAMES * EMIT_ROOM);
@@ -165,28 +165,18 @@ static void draw_and_build(struct world *world)
         rows[i] = world_below(world, world->n_rows);
         index[i] = world->table.rows[rows[i]].interface;
         kinds[i] = world_below(world, 4) ? FASTMLD_REPORT : FASTMLD_DONE;
-        delays_ms[i] = 1 + (int32_t)world_below(world, world_below(world, 2) ? 10 : 65535);
-    }
-
-    path_draw(&world->table, seed, rows, n, now_ms, delays_ms, deadlines);
-    for (uint32_t i = 0; i < n; i++) {
-        const int64_t drawn = deadlines[i] - now_ms;
-        HOLD(drawn >= 1 && drawn <= delays_ms[i]);
-        for (uint32_t j = 0; j < i; j++) /* consistent: csrc/draw.h */
-            HOLD(rows[i] != rows[j] || deadlines[i] == deadlines[j] || drawn > delays_ms[j] ||
-                 deadlines[j] - now_ms > delays_ms[i]);
     }
 
     uint8_t *out = memory.end - (size_t)EMIT_ROOM * n;
     const uint64_t size = path_emit(&world->table, templates, rows, index, kinds, n, out, offsets, lengths, interfaces);
     int64_t at = 0;
     for (uint32_t i = 0; i < n; i++) {
-        fastmld_message message;
+        struct said said;
         const fastmld_row *row = &world->table.rows[rows[i]];
         HOLD(offsets[i] == at && lengths[i] == templates[index[i]].length && interfaces[i] == row->interface);
-        HOLD(fastmld_check(&OTHER_HOST, out + at, lengths[i], &message) == FASTMLD_ACCEPTED);
-        HOLD(oracle_accepts(&OTHER_HOST, out + at, lengths[i], &message));
-        HOLD(message.kind == kinds[i] && memcmp(out + at + message.group, row->address, 16) == 0);
+        HOLD(said_check(&OTHER_HOST, out + at, lengths[i], &said) == FASTMLD_ACCEPTED);
+        HOLD(oracle_accepts(&OTHER_HOST, out + at, lengths[i], &said));
+        HOLD(said.kind == kinds[i] && memcmp(out + at + said.group, row->address, 16) == 0);
         at += lengths[i];
     }
     HOLD(size == (uint64_t)at);
@@ -195,8 +185,6 @@ static void draw_and_build(struct world *world)
     free(index);
     free(lengths);
     free(interfaces);
-    free(delays_ms);
-    free(deadlines);
     free(offsets);
     free(kinds);
 }
@@ -208,8 +196,9 @@ void target_run(const uint8_t *input, size_t size)
     memset(&world, 0, sizeof world);
     memcpy(&world.random, input, size < 8 ? size : 8);
     world_make(&world);
+    timers_judge(&world);
     run_batch(&world);
-    draw_and_build(&world);
+    build_frames(&world);
     world_free(&world);
 }
 

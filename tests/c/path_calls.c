@@ -5,7 +5,7 @@
 
 struct path {
     fastmld_event *events;
-    fastmld_fold *folds;
+    fastmld_folds folds;
     uint32_t *answers, *generals;
     fastmld_found found;
 };
@@ -24,7 +24,12 @@ struct path *path_new(uint32_t n)
 {
     struct path *path = array(1, sizeof *path);
     path->events = array(n, sizeof *path->events);
-    path->folds = array(n, sizeof *path->folds);
+    path->folds.row = array(n, sizeof *path->folds.row);
+    path->folds.delay_ms = array(n, sizeof *path->folds.delay_ms);
+    path->folds.deadline_ms = array(n, sizeof *path->folds.deadline_ms);
+    path->folds.flags = array(n, sizeof *path->folds.flags);
+    path->folds.key = array(n, sizeof *path->folds.key);
+    path->folds.scratch = array(n, sizeof *path->folds.scratch);
     path->answers = array(n, sizeof *path->answers);
     path->generals = array(n, sizeof *path->generals);
     return path;
@@ -33,7 +38,12 @@ struct path *path_new(uint32_t n)
 void path_free(struct path *path)
 {
     free(path->events);
-    free(path->folds);
+    free(path->folds.row);
+    free(path->folds.delay_ms);
+    free(path->folds.deadline_ms);
+    free(path->folds.flags);
+    free(path->folds.key);
+    free(path->folds.scratch);
     free(path->answers);
     free(path->generals);
     free(path);
@@ -44,21 +54,40 @@ uint32_t path_classify(struct path *path, const fastmld_table *table, fastmld_in
 {
     fastmld_classify(table, interfaces, n_interfaces, batch->buffer, batch->offsets, batch->lengths,
                      batch->interfaces, batch->interface_step, batch->n, batch->verdicts, batch->kinds,
-                     path->events, path->folds, path->answers, path->generals, &path->found);
+                     path->events, &path->folds, path->answers, path->generals, &path->found);
     return path->found.bad_interface;
 }
 
-void path_told(const struct path *path, const fastmld_interface *interfaces, struct told *told, uint32_t *n_told,
-               struct told_all *all, uint32_t *n_all)
+/* Answers that concern a row, or, for UINT32_MAX, all rows of an interface. */
+static uint32_t answers_to(const struct path *path, uint32_t row, uint32_t interface)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < path->found.answers; i++) {
+        const fastmld_event *event = &path->events[path->answers[i]];
+        n += event->target == (event->is_general ? interface : row);
+    }
+    return n;
+}
+
+void path_told(const struct path *path, const fastmld_table *table, const fastmld_interface *interfaces,
+               struct told *told, uint32_t *n_told, struct told_all *all, uint32_t *n_all)
 {
     for (uint32_t i = 0; i < path->found.folds; i++) {
-        const fastmld_fold *fold = &path->folds[i];
-        told[i] = (struct told){fold->row, fold->delay_ms, fold->answers, fold->reset, fold->flag_if_idle,
-                                fold->flag_if_delaying};
+        const uint32_t row = path->folds.row[i], key = path->folds.key[i];
+        told[i] = (struct told){
+            .row = row, .delay_ms = path->folds.delay_ms[i],
+            .answers = answers_to(path, row, table->rows[row].interface), .reset = key >> 3 & 1,
+            .flag_if_idle = key >> 4 & 3, .flag_if_delaying = key >> 6 & 3,
+            .state = key & 7, .flags = path->folds.flags[i], .deadline_ms = path->folds.deadline_ms[i],
+        };
     }
     for (uint32_t i = 0; i < path->found.generals; i++) {
         const uint32_t index = path->generals[i];
-        all[i] = (struct told_all){index, interfaces[index].delay_ms, interfaces[index].zeros};
+        all[i] = (struct told_all){
+            .interface = index, .delay_ms = interfaces[index].delay_ms, .zeros = interfaces[index].zeros,
+            .answers = answers_to(path, UINT32_MAX, index),
+        };
     }
     *n_told = path->found.folds;
     *n_all = path->found.generals;
@@ -66,7 +95,7 @@ void path_told(const struct path *path, const fastmld_interface *interfaces, str
 
 void path_settle(struct path *path, const fastmld_table *table, fastmld_interface *interfaces)
 {
-    fastmld_settle(table, interfaces, path->folds, path->found.folds, path->generals, path->found.generals);
+    fastmld_settle(table, interfaces, path->folds.row, path->found.folds, path->generals, path->found.generals);
 }
 
 int path_row_is_clear(const fastmld_row *row)
@@ -77,12 +106,6 @@ int path_row_is_clear(const fastmld_row *row)
 int path_interface_is_clear(const fastmld_interface *interface)
 {
     return interface->latest_general == 0 && interface->zeros == 0 && interface->delay_ms == -1;
-}
-
-void path_draw(const fastmld_table *table, uint64_t seed, const uint32_t *rows, uint32_t n, int64_t now_ms,
-               const int32_t *delays_ms, int64_t *deadlines)
-{
-    fastmld_draw(table, seed, rows, n, &now_ms, 0, delays_ms, 1, deadlines);
 }
 
 uint64_t path_emit(const fastmld_table *table, const fastmld_template *templates, const uint32_t *rows,

@@ -1,6 +1,7 @@
 /*
- * The calls into the fast path, all of them: what changes with csrc/fastmld.h changes in path_calls.c, and nowhere else
- * here. Every array that C writes is of exactly the size that the header asks for: the sanitizer sees one step too far.
+ * The calls into the fast path: what changes with csrc/fastmld.h changes in path_calls.c, in timers.c for the timers and
+ * in said.h for the parser, and nowhere else here. Every array that C writes is of exactly the size that the header asks
+ * for: the sanitizer sees one step too far.
  */
 #ifndef FUZZ_PATH_CALLS_H
 #define FUZZ_PATH_CALLS_H
@@ -23,13 +24,15 @@ struct told {
     uint32_t answers;           /* Queries with delay 0 */
     int reset;
     int flag_if_idle, flag_if_delaying;
+    uint8_t state, flags;       /* the row's, before the batch */
+    int64_t deadline_ms;
 };
 
 /* What a batch says to all rows of one interface. */
 struct told_all {
     uint32_t interface;
     int32_t delay_ms;
-    uint32_t answers;
+    uint32_t zeros, answers;    /* Queries with delay 0: as counted, and as listed */
 };
 
 struct path;
@@ -44,8 +47,8 @@ uint32_t path_classify(struct path *path, const fastmld_table *table, fastmld_in
 
 /* What it said: *told of rows that a Report or a specific Query named, *all of interfaces that heard a General Query
  * (room for as many as frames). */
-void path_told(const struct path *path, const fastmld_interface *interfaces, struct told *told, uint32_t *n_told,
-               struct told_all *all, uint32_t *n_all);
+void path_told(const struct path *path, const fastmld_table *table, const fastmld_interface *interfaces,
+               struct told *told, uint32_t *n_told, struct told_all *all, uint32_t *n_all);
 
 /* fastmld_settle. */
 void path_settle(struct path *path, const fastmld_table *table, fastmld_interface *interfaces);
@@ -53,10 +56,6 @@ void path_settle(struct path *path, const fastmld_table *table, fastmld_interfac
 /* Whether a row, an interface carries nothing of a batch. */
 int path_row_is_clear(const fastmld_row *row);
 int path_interface_is_clear(const fastmld_interface *interface);
-
-/* fastmld_draw: deadlines[i] of rows[i], asked at now_ms with delays_ms[i]. */
-void path_draw(const fastmld_table *table, uint64_t seed, const uint32_t *rows, uint32_t n, int64_t now_ms,
-               const int32_t *delays_ms, int64_t *deadlines);
 
 /* fastmld_emit. Returns octets written. */
 uint64_t path_emit(const fastmld_table *table, const fastmld_template *templates, const uint32_t *rows,

@@ -6,24 +6,24 @@
 struct meaning replay_mean(const struct world *world, uint32_t index, const uint8_t *frame, uint32_t length)
 {
     const fastmld_interface *interface = &world->interfaces[index];
-    fastmld_message message;
+    struct said said;
     struct meaning meaning = {.verdict = FASTMLD_ACCEPTED, .row = NOBODY};
 
-    if (!oracle_accepts(interface, frame, length, &message)) {
-        meaning.verdict = fastmld_check(interface, frame, length, &message);
+    if (!oracle_accepts(interface, frame, length, &said)) {
+        meaning.verdict = said_check(interface, frame, length, &said);
         HOLD(meaning.verdict != FASTMLD_ACCEPTED);
-        if (message.asks_destination && world_row(world, index, frame + message.destination) == NOBODY)
+        if (said.asks_destination && world_row(world, index, frame + said.destination) == NOBODY)
             meaning.verdict = FASTMLD_BAD_DESTINATION; /* rung 13, before 14 */
         return meaning;
     }
-    if (message.asks_destination && world_row(world, index, frame + message.destination) == NOBODY) {
+    if (said.asks_destination && world_row(world, index, frame + said.destination) == NOBODY) {
         meaning.verdict = FASTMLD_BAD_DESTINATION;
         return meaning;
     }
-    meaning.kind = message.kind;
-    meaning.delay_ms = message.delay_ms;
-    if (message.kind == FASTMLD_GROUP_QUERY || message.kind == FASTMLD_SOURCE_QUERY || message.kind == FASTMLD_REPORT)
-        meaning.row = world_row(world, index, frame + message.group);
+    meaning.kind = said.kind;
+    meaning.delay_ms = (uint16_t)said.delay_ms;
+    if (said.kind == FASTMLD_GROUP_QUERY || said.kind == FASTMLD_SOURCE_QUERY || said.kind == FASTMLD_REPORT)
+        meaning.row = world_row(world, index, frame + said.group);
     return meaning;
 }
 
@@ -75,7 +75,7 @@ struct told_all replay_all(const struct batch *batch, const struct meaning *mean
         if (meanings[i].delay_ms > 0) {
             take_delay(&all.delay_ms, meanings[i].delay_ms);
         } else {
-            all.answers++;
+            all.zeros = ++all.answers;
             all.delay_ms = -1;
         }
     }

@@ -67,6 +67,13 @@ static void make_table(struct world *world)
     world->table.slots = calloc((size_t)1 << slots_log2, sizeof *world->table.slots);
     for (int i = 0; i < 7; i++)
         world->table.key[i] = world_below(world, 8) ? random_next(&world->random) : 0; /* poor keys: collisions */
+    world->table.earliest_ms = calloc(MAX_ROWS / FASTMLD_BLOCK_ROWS, sizeof *world->table.earliest_ms);
+    world->table.latest_ms = calloc(MAX_ROWS / FASTMLD_BLOCK_ROWS, sizeof *world->table.latest_ms);
+    world->table.soonest_ms = INT64_MAX;
+    for (uint32_t block = 0; block < MAX_ROWS / FASTMLD_BLOCK_ROWS; block++) {
+        world->table.earliest_ms[block] = INT64_MAX;
+        world->table.latest_ms[block] = INT64_MIN;
+    }
     world->n_rows = 0;
     for (uint32_t done = 0; done < joins;) {
         const uint32_t run = 1 + world_below(world, joins - done);
@@ -134,5 +141,7 @@ void world_make(struct world *world)
 void world_free(struct world *world)
 {
     free(world->table.rows);
+    free(world->table.earliest_ms);
+    free(world->table.latest_ms);
     free(world->table.slots);
 }

@@ -4,7 +4,7 @@
 
 #include "fastmld.h"
 
-enum { MAX_INTERFACES = 4, MAX_ROWS = 96, MAX_FRAME = 2300, NOBODY = -1 };
+enum { MAX_INTERFACES = 4, MAX_ROWS = 2 * FASTMLD_BLOCK_ROWS, MAX_FRAME = 2300, NOBODY = -1 };
 
 struct world {
     uint64_t random;

@@ -1,0 +1,145 @@
+#include "timers.h"
+
+#include <stdlib.h>
+
+#include "fuzz.h"
+#include "random.h"
+
+enum { BLOCKS = MAX_ROWS / FASTMLD_BLOCK_ROWS };
+
+static int runs(const fastmld_row *row)
+{
+    return (row->state & FASTMLD_STATE_RUNS) != 0;
+}
+
+static int moves(const fastmld_row *row)
+{
+    return runs(row) && (row->state & FASTMLD_STATE_MOVES) != 0;
+}
+
+static int64_t drawn_ms(struct world *world, uint64_t seed, uint32_t row, int64_t now_ms, int64_t delay_ms)
+{
+    const fastmld_move move = {.state = FASTMLD_STATE_RUNS | FASTMLD_STATE_MOVES, .timer = FASTMLD_TIMER_DRAW};
+    fastmld_write(&world->table, seed, &row, 1, &move, 0, &now_ms, 0, &delay_ms, 0);
+    return world->table.rows[row].deadline_ms - now_ms;
+}
+
+/* Draws of one moment are on 1..delay and consistent: what fits in a shorter delay is its draw too. */
+static void judge_draws(struct world *world, int64_t now_ms)
+{
+    const uint64_t seed = random_next(&world->random);
+    const uint32_t row = world_below(world, world->n_rows);
+    const uint32_t bits = 1 + world_below(world, 24);
+    const int64_t shorter = 1 + world_below(world, 1u << bits), longer = shorter + world_below(world, 1u << bits);
+    const int64_t one = drawn_ms(world, seed, row, now_ms, shorter), other = drawn_ms(world, seed, row, now_ms, longer);
+
+    HOLD(one >= 1 && one <= shorter && other >= 1 && other <= longer);
+    HOLD(other > shorter || other == one);
+}
+
+static fastmld_move pick_move(struct world *world, const fastmld_row *row)
+{
+    const uint8_t running = FASTMLD_STATE_RUNS | (world_below(world, 4) ? FASTMLD_STATE_MOVES : 0);
+    fastmld_move move = {.timer = (uint8_t)world_below(world, FASTMLD_TIMER_SET + 1)};
+
+    move.set = (uint8_t)world_below(world, 256);
+    move.clear = (uint8_t)world_below(world, 256);
+    move.state = move.timer == FASTMLD_TIMER_KEEP ? row->state : move.timer == FASTMLD_TIMER_STOP ? 0 : running;
+    return move;
+}
+
+static void judge_writes(struct world *world, int64_t now_ms)
+{
+    const uint32_t n = world_below(world, world->n_rows + 1);
+    uint32_t *rows = malloc((n + 1) * sizeof *rows);
+    fastmld_row *before = malloc((n + 1) * sizeof *before);
+    fastmld_move *moves = malloc((n + 1) * sizeof *moves);
+    int64_t *nows_ms = malloc((n + 1) * sizeof *nows_ms), *delays_ms = malloc((n + 1) * sizeof *delays_ms);
+    const uint32_t step = world_below(world, 2), turn = world_below(world, world->n_rows);
+
+    for (uint32_t i = 0; i < n; i++) { /* each row at most once */
+        rows[i] = (i + turn) % world->n_rows;
+        before[i] = world->table.rows[rows[i]];
+        moves[i] = pick_move(world, &before[i]);
+        nows_ms[i] = now_ms + world_below(world, 100);
+        delays_ms[i] = 1 + world_below(world, world_below(world, 2) ? 10 : 1u << 24);
+    }
+    fastmld_write(&world->table, random_next(&world->random), rows, n, moves, 1, nows_ms, step, delays_ms, step);
+    for (uint32_t i = 0; i < n; i++) {
+        const fastmld_row *row = &world->table.rows[rows[i]];
+        const int64_t from_ms = nows_ms[step ? i : 0], delay_ms = delays_ms[step ? i : 0];
+        HOLD(row->state == moves[i].state);
+        HOLD(row->flags == ((before[i].flags & ~moves[i].clear) | moves[i].set));
+        switch (moves[i].timer) {
+        case FASTMLD_TIMER_KEEP: HOLD(row->deadline_ms == before[i].deadline_ms); break;
+        case FASTMLD_TIMER_STOP: HOLD(row->deadline_ms == INT64_MAX); break;
+        case FASTMLD_TIMER_SET: HOLD(row->deadline_ms == from_ms + delay_ms); break;
+        default: HOLD(row->deadline_ms > from_ms && row->deadline_ms <= from_ms + delay_ms);
+        }
+    }
+    free(rows);
+    free(before);
+    free(moves);
+    free(nows_ms);
+    free(delays_ms);
+}
+
+static void judge_bounds(const struct world *world)
+{
+    const fastmld_table *table = &world->table;
+
+    for (uint32_t row = 0; row < world->n_rows; row++) {
+        const fastmld_row *it = &table->rows[row];
+        const uint32_t block = row / FASTMLD_BLOCK_ROWS;
+        HOLD(!runs(it) || (it->deadline_ms >= table->earliest_ms[block] && it->deadline_ms >= table->soonest_ms));
+        HOLD(!moves(it) || it->deadline_ms <= table->latest_ms[block]);
+    }
+}
+
+static void judge_taking(struct world *world, int64_t now_ms)
+{
+    const fastmld_table *table = &world->table;
+    const uint32_t n = world_below(world, BLOCKS + 1), turn = world_below(world, BLOCKS);
+    uint32_t *blocks = malloc((n + !n) * sizeof *blocks);
+    uint32_t *taken = malloc((n + !n) * FASTMLD_BLOCK_ROWS * sizeof *taken), count = 0;
+    const int32_t interface = (int32_t)world_below(world, world->n_interfaces + 1) - 1;
+    const int64_t due_ms = now_ms + world_below(world, 200), later_ms = due_ms + world_below(world, 1u << 24);
+
+    for (uint32_t i = 0; i < n; i++)
+        blocks[i] = (i + turn) % BLOCKS;
+    const uint32_t said = fastmld_take(table, blocks, n, interface, due_ms, later_ms, taken);
+    for (uint32_t i = 0; i < n; i++) {
+        int64_t earliest_ms = INT64_MAX, latest_ms = INT64_MIN;
+        for (uint32_t row = blocks[i] * FASTMLD_BLOCK_ROWS; row < (blocks[i] + 1) * FASTMLD_BLOCK_ROWS; row++) {
+            const fastmld_row *it = &table->rows[row];
+            const int due = runs(it) && it->deadline_ms <= due_ms, late = moves(it) && it->deadline_ms > later_ms;
+            if ((due || late) && (interface == -1 || it->interface == interface)) {
+                HOLD(count < said && taken[count] == row);
+                count++;
+                continue;
+            }
+            if (runs(it) && it->deadline_ms < earliest_ms)
+                earliest_ms = it->deadline_ms;
+            if (moves(it) && it->deadline_ms > latest_ms)
+                latest_ms = it->deadline_ms;
+        }
+        HOLD(table->earliest_ms[blocks[i]] == earliest_ms && table->latest_ms[blocks[i]] == latest_ms);
+    }
+    HOLD(count == said);
+    free(blocks);
+    free(taken);
+}
+
+void timers_judge(struct world *world)
+{
+    const int64_t now_ms = (int64_t)(random_next(&world->random) >> 2) - (INT64_C(1) << 61);
+
+    if (world->n_rows == 0)
+        return;
+    judge_draws(world, now_ms);
+    judge_writes(world, now_ms);
+    judge_bounds(world);
+    judge_writes(world, now_ms + 50);
+    judge_bounds(world);
+    judge_taking(world, now_ms);
+}
