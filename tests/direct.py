@@ -31,7 +31,7 @@ class Parser:
         octets = _native.ffi.from_buffer("uint8_t[]", frame)
         length = len(octets) if length is None else length
         verdict = fastmld.VERDICTS[_native.lib.fastmld_check(self._interface, octets, length, self.message)]
-        if self.message.asks_destination:
+        if self.message.asks != _native.lib.FASTMLD_ASKS_NOTHING:
             at = self.message.destination
             if bytes(octets[at : at + 16]) not in self.link.listened:
                 verdict = "bad_destination"  # rung 13, before 14

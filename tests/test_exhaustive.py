@@ -114,6 +114,15 @@ def test_bi_2_octets_that_were_not_captured_do_not_count(engine: fastmld.Engine)
         assert found == [ladder.judge(whole[:size], PARSERS["strict"].link)[0] for size in sizes]
 
 
+def test_bi_25_a_batch_reads_no_further_than_its_frames(engine: fastmld.Engine) -> None:
+    """Every cut of a frame as the last of a batch, the buffer ending at an unmapped page: looking up reads no more."""
+    for size in range(len(CHAINS[1]) + 1):
+        buffer = EDGE(CHAINS[1] + CHAINS[1][:size])
+        batch = fastmld.FrameBatch.from_buffer(buffer, [0, len(CHAINS[1])], [len(CHAINS[1]), size], 0)
+        found = [fastmld.VERDICTS[code] for code in engine.receive(batch, now_ms=0)]
+        assert found[1] == ladder.judge(CHAINS[1][:size], PARSERS["strict"].link)[0]
+
+
 # Every pair of faults
 
 MORE_FAULTS: list[tuple[int, str, str, Fault]] = [

@@ -9,6 +9,7 @@ CORPUS := tests/c/corpus
 
 BASIC := -std=c11 -g -D_GNU_SOURCE -Wall -Wextra -Wconversion -Wshadow -Werror -Icsrc -Itests/c
 SANITIZE := address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+BRANCHLESS := -Wno-bitwise-instead-of-logical
 FIXED := $(BASIC) -O2 -fno-lto
 HEADERS := $(wildcard csrc/*.h tests/c/*.h) tests/c/fuzz.mk
 CORE := $(addprefix csrc/,ladder.c group_table.c rows.c classify.c emit.c)
@@ -61,7 +62,7 @@ $(PLAIN): tests/c/driver.c $(HEADERS)
 
 $(OUT)/parser-libfuzzer: tests/c/libfuzzer.c $(PARSER) $(HEADERS)
 	@mkdir -p $(OUT)
-	$(CLANG) $(BASIC) -O2 -fsanitize=fuzzer,$(SANITIZE) -o $@ $(filter %.c,$^)
+	$(CLANG) $(BASIC) $(BRANCHLESS) -O2 -fsanitize=fuzzer,$(SANITIZE) -o $@ $(filter %.c,$^)
 
 $(OUT)/instructions: $(COUNTED) $(HEADERS)
 	@mkdir -p $(OUT)

@@ -122,8 +122,9 @@ int oracle_accepts(const fastmld_interface *interface, const uint8_t *frame, uin
     *said = (struct said){
         .kind = report2 ? FASTMLD_REPORT2 : octets[0] == 131 ? FASTMLD_REPORT : octets[0] == 132 ? FASTMLD_DONE
               : general ? FASTMLD_GENERAL_QUERY : sources ? FASTMLD_SOURCE_QUERY : FASTMLD_GROUP_QUERY,
-        .asks_destination = query && multicast && !to_all,
-        .delay_ms = query ? (int32_t)word(octets + 4) : 0,
+        .asks = !query || !multicast || to_all ? FASTMLD_ASKS_NOTHING
+              : memcmp(destination, group, 16) == 0 ? FASTMLD_ASKS_GROUP : FASTMLD_ASKS_OTHER,
+        .delay_ms = query ? (int32_t)word(octets + 4) : -1,
         .destination = ip + 24,
         .group = report2 ? 0 : at + 8,
     };

@@ -12,11 +12,11 @@ struct meaning replay_mean(const struct world *world, uint32_t index, const uint
     if (!oracle_accepts(interface, frame, length, &said)) {
         meaning.verdict = said_check(interface, frame, length, &said);
         HOLD(meaning.verdict != FASTMLD_ACCEPTED);
-        if (said.asks_destination && world_row(world, index, frame + said.destination) == NOBODY)
+        if (said.asks != FASTMLD_ASKS_NOTHING && world_row(world, index, frame + said.destination) == NOBODY)
             meaning.verdict = FASTMLD_BAD_DESTINATION; /* rung 13, before 14 */
         return meaning;
     }
-    if (said.asks_destination && world_row(world, index, frame + said.destination) == NOBODY) {
+    if (said.asks != FASTMLD_ASKS_NOTHING && world_row(world, index, frame + said.destination) == NOBODY) {
         meaning.verdict = FASTMLD_BAD_DESTINATION;
         return meaning;
     }

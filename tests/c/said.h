@@ -6,8 +6,8 @@
 
 struct said {
     uint8_t kind;
-    int asks_destination;       /* accepted only if the interface listens to the destination */
-    int32_t delay_ms;           /* of a Query */
+    uint8_t asks;               /* FASTMLD_ASKS_...: accepted only if the interface listens to the destination */
+    int32_t delay_ms;           /* of a Query; -1 otherwise */
     uint32_t destination, group; /* offsets */
 };
 
@@ -17,7 +17,18 @@ static inline int said_check(const fastmld_interface *interface, const uint8_t *
     fastmld_message message;
     const int verdict = fastmld_check(interface, frame, length, &message);
 
-    *said = (struct said){message.kind, message.asks_destination, message.delay_ms, message.destination, message.group};
+    *said = (struct said){message.kind, message.asks, message.delay_ms, message.destination, message.group};
+    return verdict;
+}
+
+/* fastmld_ladder's word on the same. */
+static inline int said_ladder(const fastmld_interface *interface, const uint8_t *frame, uint32_t length,
+                              struct said *said)
+{
+    fastmld_message message;
+    const int verdict = fastmld_ladder(interface, frame, length, &message);
+
+    *said = (struct said){message.kind, message.asks, message.delay_ms, message.destination, message.group};
     return verdict;
 }
 
