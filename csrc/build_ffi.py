@@ -8,6 +8,10 @@ HERE = Path(__file__).parent
 SOURCES = ["ladder.c", "group_table.c", "rows.c", "classify.c", "emit.c", "gather.c", "ring.c"]
 BEGIN, END = "/* cdef: begin */", "/* cdef: end */"
 
+# Bytes of strangers are read here. The interpreter's own flags come first, and may set a level of their own (Debian's do).
+HARDENED = ["-fstack-protector-strong", "-fstack-clash-protection", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"]
+HARDENED_LINK = ["-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack"]
+
 header = (HERE / "fastmld.h").read_text()
 
 ffibuilder = FFI()
@@ -18,6 +22,7 @@ ffibuilder.set_source(
     sources=[f"csrc/{name}" for name in SOURCES],
     include_dirs=["csrc"],
     depends=[f"csrc/{name}" for name in ("fastmld.h", "wire.h", "checksum.h", "draw.h", "table.h", "usual.h")],
-    extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden", "-D_GNU_SOURCE"],
+    extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden", "-D_GNU_SOURCE", *HARDENED],
+    extra_link_args=HARDENED_LINK,
     py_limited_api=True,
 )
