@@ -2,9 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 BUILT := .venv/.built
+# Seconds of `make soak`, events of `make model` and of the soak's model, and a seed for both.
+TIME ?= 600
+EVENTS ?= 1000000
+SEED ?= 1
 CFLAGS_STRICT := -Wall -Wextra -Wconversion -Wshadow -Werror
 
-.PHONY: demo test lint bench docs coverage fuzz fuzz-short instructions instructions-update clean
+.PHONY: demo test lint bench docs coverage fuzz fuzz-short instructions instructions-update model soak clean
 
 $(BUILT): pyproject.toml setup.py $(wildcard csrc/*)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -16,6 +20,12 @@ demo: $(BUILT)
 
 test: $(BUILT)
 	$(BIN)/pytest $(PYTEST_ARGS)
+
+model: $(BUILT)
+	FASTMLD_MODEL_EVENTS=$(EVENTS) FASTMLD_SEED=$(SEED) $(BIN)/pytest -q tests/test_model.py -k test_a_long_life
+
+soak: $(BUILT)
+	$(BIN)/python tests/soak/soak.py --time $(TIME) --seed $(SEED)
 
 lint: $(BUILT)
 	$(BIN)/ruff check .

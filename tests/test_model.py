@@ -24,6 +24,7 @@ GROUPS = [
 ]  # fmt: skip
 LINK_LOCALS = [frames.LINK_LOCAL, frames.address("fe80::2"), None]
 DELAYS_MS = [0, 0, 1, 2, 3, 10, 100, 1000, 10_000, 65_535]
+BATCHES = [1, 10, 10, 10, 100]  # at most so many frames
 STEPS_MS = [0, 0, 0, 0, 1, 1, 2, 7, 100, 3000, 20_000, 86_400_000]
 
 
@@ -53,7 +54,8 @@ class Script:
             done_always=self.pick([False, False, True]),
         )
 
-    def step(self) -> None:
+    def step(self) -> int:
+        """One call, or a batch of frames; how many events it was."""
         self.now_ms = self.later()
         index = self.choose(len(self.interfaces))
         action = self.choose(20)
@@ -63,15 +65,17 @@ class Script:
         elif action < 6:
             self.pair.leave(index, self.groups(), self.now_ms)
         elif action < 13:
-            batch = [self.frame() for _ in range(1 + self.choose(10))]
+            batch = [self.frame() for _ in range(1 + self.choose(self.pick(BATCHES)))]
             cuts = [self.choose(len(batch) + 1) for _ in range(self.choose(4))]
             self.pair.receive(batch, self.now_ms, cuts)
+            return len(batch)
         elif action < 16:
             self.pair.advance(self.now_ms)
         elif action < 18:
             self.change(index)
         else:
             self.pair.same_output()
+        return 1
 
     def later(self) -> int:
         """Mostly a little; sometimes to the very millisecond of a timer, just past it, or far past many."""
@@ -85,12 +89,15 @@ class Script:
 
     def change(self, index: int) -> None:
         interface = self.interfaces[index]
-        what = self.choose(4)
+        what = self.choose(9)
         if what == 0:
+            self.interfaces[index] = self.interface(index)
+            self.pair.replace(self.interfaces[index], self.now_ms)
+        elif what < 3:
             self.pair.change("set_up", index, not interface.up, self.now_ms)
-        elif what == 1:
+        elif what < 5:
             self.pair.change("set_carrier", index, not interface.carrier, self.now_ms)
-        elif what == 2:
+        elif what < 7:
             self.pair.change("set_mtu", index, self.pick([1500, 1280, 1279, 68]), self.now_ms)
         else:
             self.pair.change("set_link_local", index, self.pick(LINK_LOCALS), self.now_ms)
@@ -134,14 +141,13 @@ def test_random_events(data: st.DataObject) -> None:
 
 
 def test_a_long_life() -> None:
-    """Many lives of a thousand steps; FASTMLD_MODEL_EVENTS (frames and calls) makes it longer."""
-    left = int(os.environ.get("FASTMLD_MODEL_EVENTS", "100000"))
-    rng = random.Random(20_27_10)
+    """Many lives of a thousand steps; FASTMLD_MODEL_EVENTS (frames and calls) makes it longer, FASTMLD_SEED another."""
+    left = int(os.environ.get("FASTMLD_MODEL_EVENTS", "200000"))
+    rng = random.Random(int(os.environ.get("FASTMLD_SEED", "20271025")))
     while left > 0:
-        script = Script(rng.randrange)
+        script = Script(lambda n: int(rng.random() * n))
         for number in range(1000):
-            script.step()
-            left -= 3  # on average: 7 steps in 20 bring five or six frames
+            left -= script.step()
             if number % 50 == 0:
                 script.pair.same_state()
         script.pair.advance(script.now_ms)

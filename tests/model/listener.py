@@ -4,7 +4,8 @@ Written from RFC 2710 and rules N1 to N20, for the tests to compare the engine w
 """
 
 import heapq
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from model import ladder
 from model.draw import draw_ms
@@ -80,6 +81,10 @@ class Listener:
     def add_interface(self, interface: Interface) -> None:
         interface.last_link_local = interface.link_local
         self.interfaces[interface.index] = interface
+
+    def remove_interface(self, index: int, now_ms: int) -> None:
+        self._expire_before(now_ms)
+        del self.interfaces[index]
 
     # Local events
 
@@ -159,13 +164,10 @@ class Listener:
     def receive(self, index: int, frame: bytes, now_ms: int) -> str:
         self._expire_before(now_ms)
         interface = self.interfaces[index]
-        link = ladder.Link(
-            interface.mac, interface.link_local, interface.strict, v1_only=True, listened=interface.memberships
-        )
-        try:
-            message = ladder.check(frame, link)
-        except ladder.Failed as failed:
-            return str(failed.args[0])
+        destination, *outcomes = checked(frame, interface.mac, interface.link_local, interface.strict)
+        message = outcomes[destination in interface.memberships]
+        if isinstance(message, str):
+            return message
         if interface.works:
             self._heard(interface, message, now_ms)
         return "accepted"
@@ -287,18 +289,43 @@ class Listener:
         return sent
 
 
+@lru_cache(1 << 15)
+def checked(
+    frame: bytes, mac: bytes, link_local: bytes | None, strict: bool
+) -> tuple[bytes, ladder.Message | str, ladder.Message | str]:
+    """Where a frame goes, and what the ladder makes of it where nobody listens to that, and where somebody does."""
+
+    def outcome(link: ladder.Link) -> ladder.Message | str:
+        try:
+            return ladder.check(frame, link)
+        except ladder.Failed as failed:
+            return str(failed.args[0])
+
+    try:
+        destination = ladder.ethernet(frame)[24:40]
+    except ladder.Failed:
+        destination = b""
+    link = ladder.Link(mac, link_local, strict, v1_only=True)
+    return destination, outcome(link), outcome(replace(link, listened={destination}))
+
+
 def build(interface: Interface, kind: str, address: bytes, source: bytes) -> bytes:
     """The octets of a Report or a Done: RFC 2710 section 3 and 4, RFC 2464 section 7."""
+    return built(interface.mac, interface.vlan, kind, address, source)
+
+
+@lru_cache(1 << 15)
+def built(mac: bytes, vlan: int | None, kind: str, address: bytes, source: bytes) -> bytes:
     destination = address if kind == "report" else ALL_ROUTERS
     message_type = ladder.REPORT if kind == "report" else ladder.DONE
     message = bytes([message_type]) + bytes(7) + address
     checksum = ladder.checksum(source, destination, message)
     message = message[:2] + checksum.to_bytes(2, "big") + message[4:]
-    tag = b"" if interface.vlan is None else b"\x81\x00" + interface.vlan.to_bytes(2, "big")
+    tag = b"" if vlan is None else b"\x81\x00" + vlan.to_bytes(2, "big")
     return (
         b"\x33\x33"
         + destination[12:]
-        + interface.mac
+        + mac
         + tag
         + b"\x86\xdd"
         + b"\x60\0\0\0"

@@ -20,23 +20,36 @@ class Pair:
         self.engine = fastmld.Engine(seed=seed)
         self.model = Listener(seed)
         for interface in interfaces:
-            self.model.add_interface(interface)
-            index = self.engine.add_interface(
-                f"lan{interface.index}",
-                mac=mac_text(interface.mac),
-                link_local=interface.link_local,
-                mtu=interface.mtu,
-                kind="loopback" if interface.loopback else "ethernet",
-                profile="strict" if interface.strict else "rfc2710",
-                vlan=interface.vlan,
-                unsolicited_report_interval_ms=interface.interval_ms,
-                unsolicited_report_repeats=interface.repeats,
-                done_always=interface.done_always,
-                report_rate=None,
-            )
-            assert index == interface.index
+            self._add(interface)
         self.sent: dict[tuple[int, str], int] = {}
         self._latest = (0, LOCAL)
+
+    def _add(self, interface: Interface) -> None:
+        self.model.add_interface(interface)
+        index = self.engine.add_interface(
+            f"lan{interface.index}",
+            mac=mac_text(interface.mac),
+            link_local=interface.link_local,
+            mtu=interface.mtu,
+            kind="loopback" if interface.loopback else "ethernet",
+            profile="strict" if interface.strict else "rfc2710",
+            vlan=interface.vlan,
+            unsolicited_report_interval_ms=interface.interval_ms,
+            unsolicited_report_repeats=interface.repeats,
+            done_always=interface.done_always,
+            report_rate=None,
+        )
+        assert index == interface.index
+
+    def replace(self, interface: Interface, now_ms: int) -> None:
+        """The interface of this index is removed, with its memberships, and another takes its place."""
+        self._enter(now_ms, LOCAL)
+        self.model.remove_interface(interface.index, now_ms)
+        self.engine.remove_interface(interface.index, now_ms)
+        self.same_output()
+        self.same_state()
+        self.sent = {key: count for key, count in self.sent.items() if key[0] != interface.index}
+        self._add(interface)
 
     def join(self, index: int, addresses: list[bytes], now_ms: int, delay_ms: int = 0) -> None:
         self._enter(now_ms, LOCAL)
