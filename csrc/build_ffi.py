@@ -8,7 +8,7 @@ HERE = Path(__file__).parent
 SOURCES = ["ladder.c", "group_table.c", "rows.c", "classify.c", "emit.c", "gather.c", "ring.c"]
 BEGIN, END = "/* cdef: begin */", "/* cdef: end */"
 
-# Bytes of strangers are read here. The interpreter's own flags come first, and may set a level of their own (Debian's do).
+# Bytes of strangers are read here. The interpreter's own flags come first, and Debian's fortify too: hence the -U.
 HARDENED = ["-fstack-protector-strong", "-fstack-clash-protection", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"]
 HARDENED_LINK = ["-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack"]
 

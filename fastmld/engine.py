@@ -16,7 +16,7 @@ from fastmld.addresses import Address, Addresses, group_octets, link_local_octet
 from fastmld.batch import Folds, FrameBatch
 from fastmld.errors import ClockWentBackwards, GroupTableFull, NotListening, UnknownInterface
 from fastmld.groups import LAST_REPORTER, Rows
-from fastmld.interface import Interface
+from fastmld.interface import Interface, own_mac
 from fastmld.listener_v1 import SHOWN
 from fastmld.memberships import Memberships
 
@@ -136,6 +136,15 @@ class Engine:
         changed.reported_unspecified = False
         if again and changed.talks:
             self._members.report_again(changed, now_ms)
+
+    def set_mac(self, interface: int, mac: str | bytes, now_ms: int) -> None:
+        """The interface's own MAC address: what is decided from now on leaves from it. Raises InvalidAddress."""
+        changed = self._interface(interface)
+        octets = own_mac(mac)
+        self._enter(now_ms)
+        changed.mac = octets
+        self._records["mac"][interface] = np.frombuffer(octets, np.uint8)
+        self._new_template(changed)
 
     # Memberships
 

@@ -91,15 +91,12 @@ class Interface:
         unknown = settings.keys() - {setting.name for setting in fields(Settings)}
         if unknown:
             raise TypeError(f"add_interface has no setting {', '.join(sorted(unknown))}")
-        octets = mac_octets(mac)
-        if octets[0] & 1:
-            raise InvalidAddress(f"{mac!r} is no interface's own MAC address, but a group's")
         if vlan is not None:
             _whole("vlan", vlan, 0, 4094)
         return cls(
             index,
             name,
-            octets,
+            own_mac(mac),
             link_local_octets(link_local),
             _whole("mtu", mtu, 0, 0xFFFFFFFF),
             kind,
@@ -156,6 +153,14 @@ class Interface:
         record["length"] = len(frame)
         record["interface"] = self.index
         return record
+
+
+def own_mac(mac: str | bytes) -> bytes:
+    """The six octets of an interface's own address. Raises InvalidAddress, which names it."""
+    octets = mac_octets(mac)
+    if octets[0] & 1:
+        raise InvalidAddress(f"{mac!r} is no interface's own MAC address, but a group's")
+    return octets
 
 
 def _be16(value: int) -> bytes:

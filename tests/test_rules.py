@@ -694,3 +694,19 @@ def test_n20_frames_of_an_interface_that_is_not_there() -> None:
         engine.receive(batch, now_ms=1)
     assert (engine.groups(lan).tobytes(), engine.counters(lan)) == before
     assert said(engine) == []
+
+
+def test_n20_another_mac_address_is_used_from_then_on() -> None:
+    """What was decided before leaves as it was decided; frames to the new address are ours."""
+    engine, lan = engine_with(GROUP, **ONLY_DELAY)
+    receive(engine, 20_000, frames.query(delay_ms=0))
+    engine.set_mac(lan, "02:00:00:00:00:77", now_ms=20_000)
+    heard = [
+        frames.query(delay_ms=0, mac_destination=bytes.fromhex("020000000077")),
+        frames.query(delay_ms=0, mac_destination=frames.MAC),
+    ]
+    verdicts = engine.receive(fastmld.FrameBatch.from_list(heard, lan), now_ms=20_000)
+    assert [fastmld.VERDICTS[code] for code in verdicts] == ["accepted", "bad_destination"]
+    assert [frame[6:12] for frame in engine.transmit()] == [frames.MAC, bytes.fromhex("020000000077")]
+    with pytest.raises(fastmld.InvalidAddress):
+        engine.set_mac(lan, "33:33:00:00:00:01", now_ms=20_000)
