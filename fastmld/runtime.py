@@ -10,14 +10,17 @@ import asyncio
 import os
 import select
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from fastmld.addresses import Address, Addresses
 from fastmld.batch import FrameBatch
+from fastmld.constants import MINIMUM_MTU
 from fastmld.engine import Engine
 from fastmld.links import MAX_WAITING, Link, LinkRefused, NoSuchInterface
 
@@ -34,6 +37,17 @@ def monotonic_ms() -> int:
     return time.monotonic_ns() // 1_000_000
 
 
+@dataclass
+class _Port:
+    """An interface of this machine that was taken over, and how the kernel last described it."""
+
+    name: str
+    interface: int
+    address_too: bool  # whether it has the kernel's link-local address, or one of its own
+    ring: dict[str, int]
+    state: InterfaceState
+
+
 class Runtime:
     """Runs one engine. One thread at a time; `stop` and `wake` may be called from others, and on signals.
 
@@ -45,9 +59,12 @@ class Runtime:
         self.engine = Engine() if engine is None else engine
         self.now_ms = clock
         self.worst_lateness_ms = 0
-        self.ended: list[str] = []  # names of interfaces that were deleted
+        self.ended: list[str] = []  # names of interfaces that were deleted, and have not come back
         self._links: dict[int, Link] = {}
-        self._followed: dict[int, tuple[int, bool]] = {}  # by the kernel's index: ours, and whether its address is
+        self._max_waiting: dict[int, int] = {}
+        self._past: dict[int, Counter[str]] = {}  # by our index: what links that an interface had before counted
+        self._ports: dict[int, _Port] = {}  # by the kernel's index
+        self._gone: dict[str, _Port] = {}
         self._netlink: Netlink | None = None
         self._more = False
         self._stopping = False
@@ -68,14 +85,18 @@ class Runtime:
         *,
         link_local: Address | None = None,
         ring: dict[str, int] | None = None,
+        max_waiting: int = MAX_WAITING,
         **settings: Any,
     ) -> int:
         """Take over an interface of this machine; its index in the engine.
 
-        MTU, link state and link-local address are followed by rtnetlink. link_local: this one instead of the
-        kernel's. ring: geometry, see PacketRing. settings: of Engine.add_interface. Raises NoSuchInterface,
-        and LinkRefused where the environment refuses (CAP_NET_RAW, pyroute2), and what add_interface raises:
-        then nothing changed.
+        MTU, link state, MAC and link-local address are followed by rtnetlink. An interface that is deleted falls
+        silent, and one that is made again under its name takes its place, groups and all.
+
+        link_local: this one instead of the kernel's. ring: geometry, see PacketRing. max_waiting: frames that are kept
+        while the socket takes none; what is more waits in the engine. settings: of Engine.add_interface. Raises
+        NoSuchInterface, and LinkRefused where the environment refuses (CAP_NET_RAW, pyroute2), and what add_interface
+        raises: then nothing changed.
         """
         from fastmld.links.netlink import ETHERNET, LOOPBACK, Netlink
         from fastmld.links.packet_ring import PacketRing
@@ -89,7 +110,7 @@ class Runtime:
             raise NoSuchInterface(f"there is no interface {name}")
         if state.hardware not in (ETHERNET, LOOPBACK):
             raise LinkRefused(f"{name} is no Ethernet interface")
-        link = PacketRing(name, **(ring or {}))
+        link = PacketRing(name, **(ring or {}), max_waiting=max_waiting)
         try:
             interface = self.engine.add_interface(
                 name,
@@ -102,34 +123,50 @@ class Runtime:
         except BaseException:
             link.close()
             raise
-        self.attach(interface, link)
-        self._followed[state.index] = interface, link_local is None
+        self.attach(interface, link, max_waiting)
+        self._ports[state.index] = _Port(name, interface, link_local is None, ring or {}, state)
         self.engine.set_carrier(interface, state.running, self.now_ms())
         return interface
 
-    def attach(self, interface: int, link: Link) -> None:
-        """Give an interface of the engine its link."""
+    def attach(self, interface: int, link: Link, max_waiting: int = MAX_WAITING) -> None:
+        """Give an interface of the engine its link. max_waiting: frames that it may be given before it has room."""
         link.interface = interface
         descriptor = link.fileno()
         if descriptor is not None:
             self._epoll.register(descriptor, select.EPOLLIN)
         self._links[interface] = link
+        self._max_waiting[interface] = max_waiting
+
+    def link_state(self, interface: int) -> str:
+        """ "running", or why nothing is said there: "gone", "down", "no carrier", "MTU too small" for IPv6.
+
+        What was not opened by `open` is "running".
+        """
+        if any(port.interface == interface for port in self._gone.values()):
+            return "gone"
+        for port in self._ports.values():
+            if port.interface == interface and not port.state.running:
+                return "no carrier" if port.state.up else "down"
+            if port.interface == interface and port.state.mtu < MINIMUM_MTU:
+                return "MTU too small"
+        return "running"
 
     def _detach(self, interface: int) -> None:
         link = self._links.pop(interface)
+        link.discard()
         descriptor = link.fileno()
         if descriptor is not None:
             # Closing may not be enough: a ring that is still mapped keeps its socket.
             self._epoll.unregister(descriptor)
         link.close()
+        self._past.setdefault(interface, Counter()).update(link.counters())
 
     def counters(self, interface: int) -> dict[str, int]:
         """The engine's and the link's counters of an interface in one; worst_lateness_ms is of all interfaces."""
-        return {
-            **self.engine.counters(interface),
-            **self._links[interface].counters(),
-            "worst_lateness_ms": self.worst_lateness_ms,
-        }
+        counted = Counter(self._past.get(interface, {}))
+        if interface in self._links:
+            counted.update(self._links[interface].counters())
+        return {**self.engine.counters(interface), **counted, "worst_lateness_ms": self.worst_lateness_ms}
 
     # Memberships
 
@@ -152,7 +189,7 @@ class Runtime:
         every_ms: int = 1000,
         report: Callable[[], object] | None = None,
     ) -> None:
-        """Work until `stop`, for duration_ms, or until the last interface is deleted; then leave all groups
+        """Work until `stop`, for duration_ms, or until the last interface was deleted; then leave all groups
         (Done).
 
         report: called every every_ms.
@@ -224,7 +261,8 @@ class Runtime:
         """Let go of links and descriptors. Nothing is sent."""
         for interface in self.interfaces:
             self._detach(interface)
-        self._followed.clear()
+        self._ports.clear()
+        self._gone.clear()
         if self._netlink is not None:
             self._netlink.close()
             self._netlink = None
@@ -268,7 +306,8 @@ class Runtime:
 
     def _room(self) -> int:
         """Frames that every link has room for: whose they are is known only after transmit."""
-        return MAX_WAITING - max((link.waiting for link in self._links.values()), default=0)
+        rooms = (self._max_waiting[interface] - link.waiting for interface, link in self._links.items())
+        return min(rooms, default=_CHUNK)
 
     def _send(self, now_ms: int) -> None:
         for link in self._links.values():
@@ -293,24 +332,44 @@ class Runtime:
         if self._netlink is None:
             return
         for state in self._netlink.read():
-            if state.index in self._followed:
-                self._apply(state, now_ms)
+            port = self._ports.get(state.index) or self._come_back(state)
+            if port is not None:
+                self._apply(port, state, now_ms)
+        if self._gone and not self._links:
+            self.stop()
 
-    def _apply(self, state: InterfaceState, now_ms: int) -> None:
-        interface, address_too = self._followed[state.index]
-        link = self._links[interface]
+    def _come_back(self, state: InterfaceState) -> _Port | None:
+        """An interface that bears the name of one that was deleted takes its place."""
+        from fastmld.links.packet_ring import PacketRing
+
+        port = self._gone.get(state.name)
+        if port is None or state.gone or state.hardware != port.state.hardware:
+            return None
+        try:
+            link = PacketRing(port.name, **port.ring, max_waiting=self._max_waiting[port.interface])
+        except (NoSuchInterface, LinkRefused):  # it is gone again: what rtnetlink says next will tell
+            return None
+        del self._gone[port.name]
+        self.ended.remove(port.name)
+        self._ports[state.index] = port
+        self.attach(port.interface, link, self._max_waiting[port.interface])
+        return port
+
+    def _apply(self, port: _Port, state: InterfaceState, now_ms: int) -> None:
+        interface, mac = port.interface, port.state.mac
+        port.state = state
         if state.gone:
-            self.ended.append(state.name)
-            del self._followed[state.index]
+            self.ended.append(port.name)
+            self._gone[port.name] = self._ports.pop(state.index)
             self._detach(interface)
-            self.engine.remove_interface(interface, now_ms)
-            if not self._links:
-                self.stop()
+            self.engine.set_carrier(interface, False, now_ms)
             return
         if not state.running:
-            link.discard()
+            self._links[interface].discard()
+        if state.mac != mac:
+            self.engine.set_mac(interface, state.mac, now_ms)
         self.engine.set_mtu(interface, state.mtu, now_ms)
-        if address_too:
+        if port.address_too:
             self.engine.set_link_local(interface, state.link_local, now_ms)
         self.engine.set_carrier(interface, state.running, now_ms)
 

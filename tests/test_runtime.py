@@ -106,6 +106,23 @@ def test_what_a_full_link_does_not_take_stays_in_the_engine() -> None:
         assert groups_of(link.sent) == [row.tobytes() for row in addresses(n)]
 
 
+def test_how_much_is_kept_for_a_link_is_a_setting() -> None:
+    with Runtime(Engine(seed=1)) as runtime:
+        link = Held(takes=0)
+        lan = runtime.engine.add_interface("a", mac=frames.MAC, link_local="fe80::1", unsolicited_report_repeats=0)
+        runtime.attach(lan, link, max_waiting=7)
+        runtime.engine.join(lan, addresses(20), 0)
+        passes(runtime, 0)
+        assert link.waiting == 7
+        assert runtime.counters(lan)["sent_report"] == 7
+        link.takes = 3
+        passes(runtime, 1)
+        assert (len(link.sent), link.waiting) == (3, 7)
+        link.takes = 100
+        passes(runtime, 2)
+        assert groups_of(link.sent) == [row.tobytes() for row in addresses(20)]
+
+
 def test_answers_that_wait_in_the_engine_do_not_make_the_loop_spin() -> None:
     with Runtime(Engine(seed=1)) as runtime:
         link = Held(takes=0)

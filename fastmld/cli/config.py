@@ -12,6 +12,8 @@ The keys of the file, all optional:
     done_always = false                         # Done even where another host reported last
     max_groups = 4_000_000
     ring = { blocks = 256, block_size = 16_384, retire_ms = 2 }    # what is received into; block_size in octets
+    max_waiting = 65_536                        # frames that are kept while the socket takes none
+    log_interval_s = 60                         # of each reason to log, a line in so many seconds at most; 0: no log
 
     [interface.lan0]                            # as `-i lan0`. May hold each of the keys above, for this interface
     join = ["ff05::102"]                        # beside those for all
@@ -38,10 +40,13 @@ from fastmld.addresses import consecutive
 from fastmld.cli.errors import CommandError
 from fastmld.constants import DEFAULT_MAX_GROUPS
 from fastmld.interface import Interface, Settings
+from fastmld.links import MAX_WAITING
 
 _SETTINGS = {"link_local", "mld_version", "profile"} | {field.name for field in fields(Settings)}
 _RING = {"blocks": 1, "block_size": 1, "retire_ms": 0}  # and the least that each may be
-_LARGEST_RING_NUMBER = (1 << 31) - 1
+_OF_THE_PORT = {"max_waiting": 1, "log_interval_s": 0}
+_LARGEST_NUMBER = (1 << 31) - 1
+LOG_INTERVAL_S = 60
 _LAST_ADDRESS = (1 << 128) - 1
 _ANY_MAC = bytes((2, 0, 0, 0, 0, 1))
 
@@ -53,7 +58,9 @@ class Port:
     name: str
     groups: npt.NDArray[np.uint8]  # (N, 16)
     ring: dict[str, int]
-    settings: dict[str, Any]  # of Runtime.open
+    settings: dict[str, Any]  # of Engine.add_interface
+    max_waiting: int = MAX_WAITING
+    log_interval_s: int = LOG_INTERVAL_S
 
 
 def plan(names: list[str], join: list[str], path: Path | None, given: dict[str, Any]) -> list[Port]:
@@ -72,6 +79,7 @@ def plan(names: list[str], join: list[str], path: Path | None, given: dict[str, 
         settings = everywhere | here | given
         specs = [*everywhere.get("join", ()), *here.get("join", ()), *join]
         ring = settings.pop("ring", {})
+        own = {key: settings.pop(key) for key in _OF_THE_PORT if key in settings}
         settings.pop("join", None)
         try:
             if "%" in settings.get("link_local", ""):
@@ -81,7 +89,7 @@ def plan(names: list[str], join: list[str], path: Path | None, given: dict[str, 
             groups = [groups_of(spec, most) for spec in specs]
         except ValueError as error:
             raise CommandError(f"{name}: {error}") from error
-        ports.append(Port(name, np.concatenate([np.empty((0, 16), np.uint8), *groups]), ring, settings))
+        ports.append(Port(name, np.concatenate([np.empty((0, 16), np.uint8), *groups]), ring, settings, **own))
     if not ports:
         raise CommandError("run needs an interface: -i IFACE, or a table [interface.IFACE] in the --config file")
     if not any(len(port.groups) for port in ports):
@@ -124,7 +132,7 @@ def _checked(table: object, where: str) -> dict[str, Any]:
     if not isinstance(table, dict):
         raise CommandError(f"{where} is not a table")
     for key in table:
-        if key not in _SETTINGS and key not in ("join", "ring"):
+        if key not in _SETTINGS and key not in _OF_THE_PORT and key not in ("join", "ring"):
             raise CommandError(f"{where}: unknown key {key!r}")
     join, link_local = table.get("join", []), table.get("link_local", "")
     if not isinstance(join, list) or not all(isinstance(spec, str) for spec in join):
@@ -132,6 +140,9 @@ def _checked(table: object, where: str) -> dict[str, Any]:
     if not isinstance(link_local, str):
         raise CommandError(f"{where}: link_local is an IPv6 address, not {link_local!r}")
     _check_ring(table.get("ring", {}), where)
+    for key, least in _OF_THE_PORT.items():
+        if key in table and not _is_whole(table[key], least):
+            raise CommandError(f"{where}: {key} is a whole number of {least} or more, not {table[key]!r}")
     return table
 
 
@@ -141,8 +152,11 @@ def _check_ring(ring: object, where: str) -> None:
     for key, value in ring.items():
         if key not in _RING:
             raise CommandError(f"{where}: unknown key {key!r} of ring")
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        if not whole or not _RING[key] <= value <= _LARGEST_RING_NUMBER:
+        if not _is_whole(value, _RING[key]):
             raise CommandError(f"{where}: {key} of ring is a whole number of {_RING[key]} or more, not {value!r}")
         if key == "block_size" and value % mmap.PAGESIZE:
             raise CommandError(f"{where}: block_size of ring is a multiple of {mmap.PAGESIZE}, not {value}")
+
+
+def _is_whole(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= _LARGEST_NUMBER

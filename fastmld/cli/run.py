@@ -16,6 +16,7 @@ import typer
 from fastmld.cli.config import Port, plan
 from fastmld.cli.console import console
 from fastmld.cli.errors import CommandError
+from fastmld.cli.log import Log
 from fastmld.cli.table import LiveTable
 from fastmld.cli.watch import Snapshot, Watch
 from fastmld.links import LinkRefused
@@ -50,6 +51,12 @@ def run(
         int | None,
         typer.Option(metavar="N", min=1, help="Reports a second.  [default: 100000, or a fifth of the groups]"),
     ] = None,
+    log_interval: Annotated[
+        int | None,
+        typer.Option(
+            metavar="SECONDS", min=0, help="Why frames are dropped: a line a reason so often. 0: none.  [default: 60]"
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a second, and one at the end.")] = False,
 ) -> None:
     """Answer for groups on interfaces of this machine until SIGINT or SIGTERM, then leave them (Done).
@@ -67,6 +74,7 @@ def run(
         "mld_version": 1 if mld_version == "1" else mld_version,
         "profile": profile,
         "report_rate": report_rate,
+        "log_interval_s": log_interval,
     }
     given = {name: value for name, value in options.items() if value is not None}
     ports = plan(interface or [], [*(join or ()), *(groups or ())], config, given)
@@ -76,15 +84,17 @@ def run(
         for index, port in zip(names, ports, strict=True):
             runtime.join(index, port.groups)
         watch = Watch(runtime, names)
+        log = Log(runtime, names, {index: port.log_interval_s for index, port in zip(names, ports, strict=True)})
+        log.look()
         show = _print_lines if as_json else _draw if sys.stdout.isatty() else _summarise
-        show(watch, runtime, None if duration is None else math.ceil(duration * 1000))
+        show(watch, log, runtime, None if duration is None else math.ceil(duration * 1000))
         if not runtime.interfaces:
             raise CommandError(f"{', '.join(runtime.ended)}: gone, and no interface is left", 3)
 
 
 def _open(runtime: Runtime, port: Port) -> int:
     try:
-        index = runtime.open(port.name, ring=port.ring, **port.settings)
+        index = runtime.open(port.name, ring=port.ring, max_waiting=port.max_waiting, **port.settings)
     except LinkRefused as error:
         raise CommandError(str(error), 3) from error
     _warn_without_address(port)
@@ -114,10 +124,11 @@ def _stopping_on_signals(runtime: Runtime) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _print_lines(watch: Watch, runtime: Runtime, duration_ms: int | None) -> None:
+def _print_lines(watch: Watch, log: Log, runtime: Runtime, duration_ms: int | None) -> None:
     broken: list[OSError] = []
 
     def say(at_the_end: bool = False) -> None:
+        log.look()
         try:
             print(json.dumps(watch.look(at_the_end=at_the_end)), flush=True)
         except OSError as error:
@@ -132,17 +143,22 @@ def _print_lines(watch: Watch, runtime: Runtime, duration_ms: int | None) -> Non
         raise CommandError(f"standard output: {broken[0].strerror}")
 
 
-def _draw(watch: Watch, runtime: Runtime, duration_ms: int | None) -> None:
+def _draw(watch: Watch, log: Log, runtime: Runtime, duration_ms: int | None) -> None:
     from rich.live import Live
 
     table = LiveTable()
     with Live(table.draw(watch.look()), console=console(), auto_refresh=False) as live:
-        runtime.run(duration_ms, report=lambda: live.update(table.draw(watch.look()), refresh=True))
+
+        def show() -> None:
+            log.look()  # rich puts it above the table
+            live.update(table.draw(watch.look()), refresh=True)
+
+        runtime.run(duration_ms, report=show)
         live.update(LiveTable().draw(_summary(watch)), refresh=True)
 
 
-def _summarise(watch: Watch, runtime: Runtime, duration_ms: int | None) -> None:
-    runtime.run(duration_ms)
+def _summarise(watch: Watch, log: Log, runtime: Runtime, duration_ms: int | None) -> None:
+    runtime.run(duration_ms, report=log.look)
     screen = console()
     with screen.capture() as drawn:
         screen.print(LiveTable().draw(_summary(watch)))

@@ -11,7 +11,7 @@ from fastmld.runtime import Runtime
 
 Snapshot = dict[str, Any]
 
-_OF_THE_LINK = ("ring_dropped", "other_vlan", "send_blocked", "send_dropped", "waiting")
+_OF_THE_LINK = ("ring_frames", "ring_dropped", "other_vlan", "send_blocked", "send_dropped", "waiting")
 _FEW_GROUPS = 200_000  # looking through all deadlines takes some milliseconds; with more, answers would wait for it
 
 

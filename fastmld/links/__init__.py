@@ -7,7 +7,7 @@ from typing import Final, Protocol
 from fastmld.batch import FrameBatch
 from fastmld.errors import FastMLDError
 
-MAX_WAITING: Final = 65_536  # frames that a link keeps for a socket that does not take them
+MAX_WAITING: Final = 65_536  # frames that a link keeps for a socket that does not take them, unless told otherwise
 
 
 class LinkRefused(FastMLDError):
@@ -26,7 +26,7 @@ class Link(Protocol):
 
     @property
     def waiting(self) -> int:
-        """Frames that it was given and that could not leave yet: at most MAX_WAITING."""
+        """Frames that it was given and that could not leave yet."""
 
     def fileno(self) -> int | None:
         """A descriptor that is readable when frames came in; None where next_ms alone tells."""

@@ -45,6 +45,7 @@ class InterfaceState:
     hardware: int = 0  # ARPHRD_*
     mac: str = ""
     mtu: int = 0
+    up: bool = False
     running: bool = False  # set up, and its carrier is there
     gone: bool = False
     usable: dict[bytes, bool] = field(default_factory=dict)  # link-local addresses: whether they may be used
@@ -71,8 +72,8 @@ class Netlink:
         return self._socket.fileno()
 
     def find(self, name: str) -> InterfaceState | None:
-        """The interface of that name."""
-        return next((state for state in self.interfaces.values() if state.name == name), None)
+        """The interface of that name, as it is now."""
+        return next((_copy(state) for state in self.interfaces.values() if state.name == name), None)
 
     def read(self) -> Iterator[InterfaceState]:
         """What happened since, in order: a copy of an interface's state after each message. Never blocks."""
@@ -152,6 +153,7 @@ class Netlink:
         state.mac = message.get_attr("IFLA_ADDRESS") or state.mac
         state.mtu = message.get_attr("IFLA_MTU") or state.mtu
         state.hardware = message["ifi_type"]
+        state.up = bool(message["flags"] & _UP)
         state.running = message["flags"] & (_UP | _RUNNING) == _UP | _RUNNING
         return state
 

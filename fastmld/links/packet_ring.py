@@ -44,8 +44,8 @@ class PacketRing:
 
     name: of the interface. blocks, block_size (octets, a multiple of the page size), retire_ms: the ring's
     geometry. A frame of 86 octets takes 168 of a block, and each tick of retire_ms takes a block that holds any: many
-    small blocks outlast a long stall. Raises NoSuchInterface, and LinkRefused where the
-    kernel refuses.
+    small blocks outlast a long stall. max_waiting: frames that are kept while the socket takes none. Raises
+    NoSuchInterface, and LinkRefused where the kernel refuses.
     """
 
     def __init__(
@@ -56,12 +56,14 @@ class PacketRing:
         blocks: int = 256,
         block_size: int = 16 << 10,
         retire_ms: int = 2,
+        max_waiting: int = MAX_WAITING,
     ) -> None:
         self.name = name
         self.interface = interface
         self._blocks, self._block_size, self._block = blocks, block_size, 0
         self._kept: deque[FrameBatch] = deque()
         self._waiting = 0
+        self._max_waiting = max_waiting
         self._retry_at_ms: int | None = None
         self._retry_ms = 1
         self._counters = dict.fromkeys(
@@ -152,8 +154,8 @@ class PacketRing:
         self._walked.blocks = 0
 
     def send(self, frames: FrameBatch, now_ms: int) -> None:
-        """Send frames in order; what the socket does not take is kept, up to MAX_WAITING, for flush."""
-        fits = min(len(frames), MAX_WAITING - self._waiting)
+        """Send frames in order; what the socket does not take is kept, up to max_waiting, for flush."""
+        fits = min(len(frames), self._max_waiting - self._waiting)
         self._counters["send_dropped"] += len(frames) - fits
         if not fits:
             return

@@ -101,6 +101,41 @@ def test_one_link_deleted_the_other_goes_on(lab: Lab) -> None:
         assert listener.process.wait(20) == 0
 
 
+def test_an_interface_that_is_made_again_is_followed(lab: Lab) -> None:
+    """Another index, another MAC, another address; the groups are the same, and the counters go on."""
+    host, peer = lab.first, lab.namespace()
+    lab.veth(host, "v0", peer, "p0")
+    lab.veth(host, "v1", peer, "p1")
+    listener = Listener(host, "v0,v1", f"ff05::1:0+{N}", QUIET)
+    before = listener.wait_for(lambda line: line["v0"]["sent"] == line["v1"]["sent"] == N)
+    for _ in range(3):
+        old = host.mac("v0")
+        host.ip("link del v0")
+        listener.wait_for(lambda line: line["ended"] == ["v0"])
+        lab.veth(host, "v0", peer, "p0")
+        said = listener.wait_for(lambda line: line["ended"] == [] and line["v0"]["timers"] == 0)
+        with peer.packet_socket("p0") as packets:
+            said = listener.wait_for(lambda line, n=before["v0"]["sent"]: line["v0"]["sent"] >= n + N)
+            heard(packets, 0.3)
+            packets.send(frames.query(delay_ms=0))
+            answers = heard(packets, 0.5)
+        assert {answer.mac.hex(":") for answer in answers} == {host.mac("v0")} != {old}
+        assert {answer.source for answer in answers} == {frames.address(host.link_local("v0"))}
+        assert len(answers) == said["v0"]["groups"] == N
+        before = listener.wait_for(lambda line, n=said["v0"]["sent"]: line["v0"]["sent"] >= n + N)
+    assert before["v1"]["sent"] == N
+    listener.stop()
+
+
+def test_another_mac_address_is_used_at_once(cable: Cable, listener: Listener) -> None:
+    with cable.peer.packet_socket("p0") as packets:
+        cable.host.ip("link set v0 address 02:00:00:00:00:77")
+        wait_for(lambda: cable.host.mac("v0") == "02:00:00:00:00:77")
+        heard(packets, 0.3)
+        packets.send(frames.query(delay_ms=0))
+        assert {answer.mac.hex(":") for answer in heard(packets, 0.5)} == {"02:00:00:00:00:77"}
+
+
 def test_more_news_than_the_kernel_keeps_for_us(lab: Lab) -> None:
     """What rtnetlink could not deliver is asked for."""
     host, peer = lab.first, lab.namespace()

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,14 @@ class Run(Listener):
     @staticmethod
     def command(*arguments: str) -> list[str]:
         return [*RUN, "--json", *arguments]
+
+    def stop(self) -> dict[str, Any]:
+        """Have it leave its groups and end; what it said last. What it logs may be anything that it may log."""
+        self.process.terminate()
+        said, errors = self.process.communicate(timeout=30)
+        assert self.process.returncode == 0, errors
+        assert all(re.match(r"fastmld: v\d: ", line) for line in errors.splitlines()), errors
+        return json.loads((self._partial + said).strip().split("\n")[-1])
 
 
 def refused(cable: Cable, *arguments: str, before: tuple[str, ...] = (), **environment: str) -> tuple[int, str]:
@@ -155,6 +164,42 @@ def test_an_interface_without_an_address_is_told_of(cable: Cable) -> None:
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stderr.startswith("fastmld: v0 has no link-local address") and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("ends", "line"),
+    [
+        (("p0", "down"), "fastmld: v0: there is no carrier, and nothing is said there until there is\n"),
+        (("v0", "down"), "fastmld: v0: it is set down, and nothing is said there until it is up\n"),
+    ],
+)
+def test_a_link_that_carries_nothing_is_told_of(cable: Cable, ends: tuple[str, str], line: str) -> None:
+    namespace = cable.peer if ends[0] == "p0" else cable.host
+    namespace.ip(f"link set {ends[0]} {ends[1]}")
+    wait_for(lambda: " state UP " not in cable.host.ip("link show dev v0"))
+    done = subprocess.run(
+        [*cable.host.enter, *RUN, "-i", "v0", "--join", "ff05::1:0", "--link-local", "fe80::5", "--duration", "0.2"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stderr == line
+
+
+def test_what_is_dropped_is_told_of_once(cable: Cable) -> None:
+    """A second a line of JSON, but of each reason one line: the counters go on."""
+    with cable.peer.packet_socket("p0") as packets:
+        running = Run(cable.host, "-i", "v0", "--join", "ff05::1:0")
+        for n in range(1, 4):
+            packets.send(frames.query(hop_limit=2))
+            running.wait_for(lambda line, n=n: line["interfaces"][0]["dropped"].get("bad_hop_limit") == n)
+        packets.send(frames.query(delay_ms=0))
+        running.wait_for(lambda line: line["interfaces"][0]["received"]["general_query"])
+        running.process.terminate()
+        _, errors = running.process.communicate(timeout=30)
+    lines = [line for line in errors.splitlines() if "bad_source" not in line]  # a kernel that has no address yet
+    assert lines == [
+        "fastmld: v0: 1 dropped: bad_hop_limit; 1 in all",
+        "fastmld: v0: the kernel's IPv6 is on there too, and answers for groups of its own",
+    ]
 
 
 def test_without_the_capability(cable: Cable) -> None:
