@@ -6,12 +6,17 @@ MILLI = 1000
 
 
 class Budget:
-    """rate_per_s Reports a second, a burst of a tenth of that (at least one); None: no limit."""
+    """rate_per_s Reports a second, a burst of a tenth of that (at least one); None: no limit.
+
+    Not more than a second's worth is granted ahead of what was sent: while a link takes nothing, answers wait as rows
+    that owe one Report each, and not as Reports that pile up.
+    """
 
     def __init__(self, rate_per_s: int | None) -> None:
         self._rate_per_s = rate_per_s
         self._filled_ms: int | None = None
         self._millitokens = 0
+        self._unsent = 0  # granted, and not handed over yet
 
     @property
     def unlimited(self) -> bool:
@@ -42,7 +47,7 @@ class Budget:
         else:
             self._millitokens = min(burst, self._millitokens + (now_ms - self._filled_ms) * self._rate_per_s)
         self._filled_ms = now_ms
-        return self._millitokens // MILLI
+        return max(0, min(self._millitokens // MILLI, self._rate_per_s - self._unsent))
 
     def take(self, wanted: int, now_ms: int) -> int:
         """Take up to so many tokens; how many there were."""
@@ -50,11 +55,16 @@ class Budget:
             return wanted
         granted = min(wanted, self.available(now_ms))
         self._millitokens -= granted * MILLI
+        self._unsent += granted
         return granted
+
+    def sent(self, reports: int | None) -> None:
+        """So many of the granted Reports were handed over; None: all of them."""
+        self._unsent = 0 if reports is None else max(0, self._unsent - reports)
 
     def next_ms(self, now_ms: int) -> int:
         """When there is a token, at the earliest."""
         if self._rate_per_s is None or self.available(now_ms) > 0:
             return now_ms
-        missing = MILLI - self._millitokens
+        missing = max(1, MILLI - self._millitokens)
         return now_ms + -(-missing // self._rate_per_s)

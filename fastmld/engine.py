@@ -379,6 +379,7 @@ class Engine:
         for index in np.flatnonzero(dones + reports).tolist():
             self._owners[index].sent_done += int(dones[index])
             self._owners[index].sent_report += int(reports[index])
+            self._owners[index].budget.sent(int(reports[index]) if self._members.outbox else None)
 
     def _reserve_scratch(self, n: int) -> None:
         if n <= self._scratch_size:
