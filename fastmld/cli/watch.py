@@ -11,7 +11,10 @@ from fastmld.runtime import Runtime
 
 Snapshot = dict[str, Any]
 
-_OF_THE_LINK = ("ring_frames", "ring_dropped", "other_vlan", "send_blocked", "send_dropped", "waiting")
+_OF_THE_LINK = (
+    "ring_frames", "ring_dropped", "ring_unread", "other_vlan", "bad_blocks",
+    "sent", "send_blocked", "send_dropped", "waiting",
+)  # fmt: skip
 _FEW_GROUPS = 200_000  # looking through all deadlines takes some milliseconds; with more, answers would wait for it
 
 

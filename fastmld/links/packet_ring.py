@@ -66,10 +66,12 @@ class PacketRing:
         self._max_waiting = max_waiting
         self._retry_at_ms: int | None = None
         self._retry_ms = 1
+        self._taken = 0  # frames out of the ring
         self._counters = dict.fromkeys(
             (
                 "ring_frames",
                 "ring_dropped",
+                "ring_unread",
                 "bad_blocks",
                 "other_vlan",
                 "sent",
@@ -140,6 +142,7 @@ class PacketRing:
         self._counters["other_vlan"] += walked.tagged
         self._counters["bad_blocks"] += walked.bad_blocks
         n = walked.frames
+        self._taken += n + walked.tagged
         if not n:
             self.release()
             return None
@@ -177,9 +180,10 @@ class PacketRing:
         self._retry_at_ms, self._retry_ms = None, 1
 
     def counters(self) -> dict[str, int]:
-        """Of what passed the filter: ring_frames, ring_dropped (a General Query may have been among them),
-        other_vlan (tagged, left out). Of what was to be sent: sent, send_blocked (times the socket took no
-        more), send_dropped (never taken, or waiting when the link went down), waiting (now). And bad_blocks.
+        """Of what passed the filter: ring_frames, of which ring_dropped (a General Query may have been among them),
+        other_vlan (tagged, left out) and ring_unread (in the ring when the link ended) were not received. Of what was
+        to be sent: sent, send_blocked (times the socket took no more), send_dropped (never taken, or waiting when the
+        link went down), waiting (now). And bad_blocks.
         """
         self._count_ring()
         return {**self._counters, "waiting": self._waiting}
@@ -189,6 +193,8 @@ class PacketRing:
         if self._ring is None:
             return
         self._count_ring()
+        seen = self._counters
+        seen["ring_unread"] = max(0, seen["ring_frames"] - seen["ring_dropped"] - self._taken)
         self._close_sockets()
         self.discard()
         ffi.release(self._pinned_ring)

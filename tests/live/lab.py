@@ -240,6 +240,18 @@ def arriving(packets: socket.socket, seconds: float) -> Iterator[bytes]:
                 yield frame
 
 
+def hear_all(packets: socket.socket, groups: set[bytes], kind: int = 131, limit_s: float = 20) -> float | None:
+    """Wait until a message of this kind was heard for every group; the time of the first. None: they were not."""
+    missing, first = set(groups), None
+    for frame in arriving(packets, limit_s):
+        if frame[12:14] == b"\x86\xdd" and frame[20:21] == b"\0" and frame[62] == kind and frame[70:86] in groups:
+            first = time.monotonic() if first is None else first
+            missing.discard(frame[70:86])
+            if not missing:
+                return first
+    return None
+
+
 class Heard(NamedTuple):
     """An MLDv1 message on the wire."""
 
