@@ -100,16 +100,16 @@ class Soak:
         names = list(FAULTS)
         while time.monotonic() < end:
             self.rng.shuffle(names)
-            for name in [*names[: len(names) // 2], "killed", *names[len(names) // 2 :]]:
+            for number, name in enumerate(names):
                 if time.monotonic() > end:
                     break
                 time.sleep(self.rng.uniform(0, 0.5))
                 self.record.faults[name] += 1
-                if name == "killed":
+                FAULTS[name](self.site)
+                self.check(name)
+                if number % 3 == 0:
+                    self.record.faults["killed"] += 1
                     self.kill_and_restart()
-                else:
-                    FAULTS[name](self.site)
-                    self.check(name)
             self.settle()
 
     def check(self, fault: str) -> None:
