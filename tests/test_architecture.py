@@ -98,3 +98,15 @@ def test_the_names_of_the_face_are_the_headers_codes() -> None:
     for code, name in enumerate(fastmld.KINDS):
         assert getattr(_native.lib, f"FASTMLD_{name.upper()}" if name else "FASTMLD_NO_KIND") == code
     assert len(fastmld.KINDS) == _native.lib.FASTMLD_KINDS
+
+
+def test_the_only_clock_is_monotonic() -> None:
+    """So nothing happens when somebody sets the date back."""
+    read = set()
+    for path in modules():
+        assert not imports(path) & {"datetime", "sched"}, path
+        assert not {name for name in imports(path) if name.startswith("time.")} - {"time.monotonic"}, path
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "time":
+                read.add(node.attr)
+    assert read == {"monotonic_ns"}
