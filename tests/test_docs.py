@@ -3,16 +3,19 @@
 import re
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 
 
-def test_every_test_that_the_rfc_map_names_exists() -> None:
-    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "rfc-map.md").read_text()))
+@pytest.mark.parametrize("page", ["rfc-map.md", "reliability.md"])
+def test_every_test_that_a_page_names_exists(page: str) -> None:
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / page).read_text()))
     defined = set()
     for path in (ROOT / "tests").rglob("test_*.py"):
         defined |= set(re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE))
     assert named
-    assert named <= defined, f"docs/rfc-map.md names {sorted(named - defined)}"
+    assert named <= defined, f"{page} names {sorted(named - defined)}"
 
 
 def test_every_rule_and_every_rung_is_in_the_map() -> None:
