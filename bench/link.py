@@ -7,16 +7,17 @@ from typing import Any, Final
 
 from fastmld_bench import workloads
 
-from fastmld import Engine, FrameBatch
+from fastmld import STATES, Engine, FrameBatch
 
 FRAMES_PER_MS: Final = 11_364  # 10 GbE full of 86-octet frames, of 110 on the wire
 BATCH: Final = 6_240  # frames in a quarter of the ring of links/packet_ring.py: what it hands over under load
+IN_MEMORY: Final = 65_536  # frames a batch, where all of them wait already; as many as transmit hands over at once
 SETTLED_MS: Final = 60_000
 
 
-def listening(n: int, **settings: Any) -> Engine:
-    """An engine that joined n groups on interface 0 a minute ago, and has said so: no timer runs."""
-    engine = joined(n, **settings)
+def listening(n: int, interfaces: int = 1, **settings: Any) -> Engine:
+    """An engine that joined n groups on each interface a minute ago, and has said so: no timer runs."""
+    engine = joined(n, interfaces, **settings)
     for now_ms in range(0, SETTLED_MS, 50):
         engine.advance(now_ms)
         engine.transmit()
@@ -24,11 +25,21 @@ def listening(n: int, **settings: Any) -> Engine:
     return engine
 
 
-def joined(n: int, **settings: Any) -> Engine:
-    """An engine that has joined n groups on interface 0, at time 0."""
+def all_timers_running(n: int) -> Engine:
+    """An engine at time 0: n groups were joined just now, and each is to be reported once more within 10 s."""
+    engine = joined(n, report_rate=None)
+    while len(engine.transmit()):
+        pass
+    assert (engine.groups(0)["state"] == STATES.index("delaying_listener")).all()
+    return engine
+
+
+def joined(n: int, interfaces: int = 1, **settings: Any) -> Engine:
+    """An engine that has joined n groups on each interface, at time 0."""
     engine = Engine(seed=1)
-    engine.add_interface("lan0", mac="02:00:00:00:00:01", link_local="fe80::1", **settings)
-    engine.join(0, workloads.groups(n), now_ms=0)
+    for index in range(interfaces):
+        engine.add_interface(f"lan{index}", mac="02:00:00:00:00:01", link_local="fe80::1", **settings)
+        engine.join(index, workloads.groups(n), now_ms=0)
     return engine
 
 

@@ -12,7 +12,7 @@ from scapy.layers.inet6 import IPv6, in6_chksum
 from scapy.layers.l2 import Ether
 
 N, LISTENED = 3000, 100
-CLEAN = [name for name in workloads.WORKLOADS if name != "junk"]
+CLEAN = [name for name in workloads.WORKLOADS if name not in ("junk", "everything")]
 
 
 @pytest.mark.parametrize("name", CLEAN)
@@ -60,6 +60,38 @@ def test_the_mix_is_as_stated() -> None:
 def test_any_hit_rate(hit_rate: float) -> None:
     counters = counted(workloads.specific(N, LISTENED, 1, hit_rate))
     assert counters["group_query"] / N == pytest.approx(hit_rate, abs=0.03)
+
+
+def test_only_those_who_listen_hear() -> None:
+    assert counted(workloads.specific_listened(N, LISTENED, 1))["group_query"] == N
+    assert counted(workloads.specific_foreign(N, LISTENED, 1))["bad_destination"] == N
+
+
+@pytest.mark.parametrize("name", workloads.WORKLOADS)
+@pytest.mark.parametrize("interfaces", [2, 4096])
+def test_any_number_of_interfaces(name: str, interfaces: int) -> None:
+    """They take turns, an interface at a time or two frames, and none hears less than another."""
+    frames = workloads.WORKLOADS[name](4 * interfaces, 1, 1, interfaces=interfaces)
+    assert np.bincount(frames.interfaces, minlength=interfaces).tolist() == [4] * interfaces
+    parts = workloads.split(frames, 1000)
+    assert np.concatenate([part.interfaces for part in parts]).tolist() == frames.interfaces.tolist()
+    if interfaces == 2 or name == "mix":
+        engine = listening(1, interfaces)
+        Link(engine).carry(parts)
+        assert [engine.counters(index)["frames"] for index in range(interfaces)] == [4] * interfaces
+
+
+def test_queries_shrink_on_every_interface() -> None:
+    frames = workloads.general_shrinking(6, 1, 1, interfaces=2)
+    delays = [int.from_bytes(octets[66:68], "big") for octets in frames]
+    assert delays == [65_535, 65_535, 65_534, 65_534, 65_533, 65_533]
+
+
+def test_everything_is_some_of_each() -> None:
+    counters = counted(workloads.everything(N, LISTENED, 1))
+    assert counters["frames"] == N
+    assert all(counters[kind] > N / 20 for kind in ("general_query", "group_query", "report", "bad_destination"))
+    assert counters["malformed"] + counters["bad_checksum"] + counters["truncated"] > 0
 
 
 def test_junk_is_hardly_ever_taken() -> None:
