@@ -8,14 +8,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from fastmld_bench import workloads
+from fastmld_bench.classifier import Classifier
 from fastmld_bench.link import BATCH, Link, joined, listening
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from fastmld import FrameBatch, _native
-from fastmld.batch import Folds
 from fastmld.groups import GroupTable
-from fastmld.interface import Interface
-from fastmld.listener_v1 import State, move
 from fastmld.timers import Timers
 
 SIZES = {"1k": 1_000, "100k": 100_000, "1M": 1_000_000}
@@ -31,51 +28,6 @@ def say_rate(benchmark: BenchmarkFixture, n: int, unit: str = "packets_per_s") -
     """n of something in a round."""
     if benchmark.stats is not None:  # --benchmark-disable
         benchmark.extra_info[unit] = round(n / benchmark.stats.stats.min)
-
-
-class Classifier:
-    """The one call into C that checks, looks up and folds a batch, and what it needs."""
-
-    def __init__(self, n_groups: int) -> None:
-        self._table = GroupTable()
-        self._table.join(0, workloads.groups(n_groups))
-        interface = Interface.create(0, "lan0", mac="02:00:00:00:00:01", link_local="fe80::1")
-        self._records = np.zeros(1, _native.INTERFACE)
-        self._records["mac"] = np.frombuffer(interface.mac, np.uint8)
-        self._records["link_local"] = np.frombuffer(interface.link_local or b"", np.uint8)
-        self._records["rules"] = interface.rules
-        self._records["delay_ms"] = -1
-        self._records["present"] = 1
-        self._verdicts = np.empty(BATCH, np.uint8)
-        self._events = np.empty(BATCH, _native.EVENT)
-        self._columns = Folds.of_size(BATCH)
-        self._folds = _native.ffi.new("fastmld_folds *")
-        self._pinned = [
-            _native.pin(f"{kind}[]", column)
-            for kind, column in zip(
-                ("uint32_t", "int32_t", "int64_t", "uint8_t", "uint8_t", "fastmld_fold"),
-                (*self._columns, np.empty(BATCH, _native.FOLD)),
-                strict=True,
-            )
-        ]
-        for name, pinned in zip((*Folds._fields, "scratch"), self._pinned, strict=True):
-            setattr(self._folds, name, pinned)
-        self._numbers = np.empty((2, BATCH), np.uint32)
-        self._found = _native.ffi.new("fastmld_found *")
-
-    def take(self, batches: list[FrameBatch]) -> None:
-        """Classify batches of up to BATCH frames, and clear up after each."""
-        pin, lib, table, found = _native.pin, _native.lib, self._table.c, self._found
-        record = pin("fastmld_interface[]", self._records)
-        folds, generals = self._folds, pin("uint32_t[]", self._numbers[1])
-        for frames in batches:
-            lib.fastmld_classify(
-                table, record, 1, pin("uint8_t[]", frames.buffer), pin("int64_t[]", frames.offsets),
-                pin("uint32_t[]", frames.lengths), pin("uint32_t[]", np.zeros(1, np.uint32)), 0, len(frames),
-                pin("uint8_t[]", self._verdicts), _native.ffi.NULL, pin("fastmld_event[]", self._events), folds,
-                pin("uint32_t[]", self._numbers[0]), generals, found,
-            )  # fmt: skip
-            lib.fastmld_settle(table, record, folds.row, found.folds, generals, found.generals)
 
 
 @pytest.mark.benchmark(group="classify")
@@ -107,16 +59,15 @@ class Wheel:
         self._deadlines = np.random.default_rng(1).integers(1, WINDOW_MS + 1, n)
 
     def stopped(self) -> None:
-        self._table.state[self._rows] = 0
+        self._table.deadline_ms[self._rows] = self._deadlines
         self._timers = Timers(self._table)
-        self._timers.rebuild()
 
     def armed(self) -> None:
         self.stopped()
         self.arm()
 
     def arm(self) -> None:
-        self._table.write(self._rows, move(State.DELAYING, _native.lib.FASTMLD_TIMER_SET), 0, self._deadlines)
+        self._timers.arm(self._rows)
 
     def turn(self) -> int:
         ended = 0

@@ -1,9 +1,9 @@
 """What a link carries, made with numpy: frames with right checksums, the same for the same seed.
 
-A workload is a function of (n, listened, seed, *, interfaces=1): a FrameBatch of n frames of 86 octets. On each interface
-`groups(listened)` are the addresses listened to and `groups(N, first=listened)` strangers'. Interfaces take turns, from
-index 0 on. The frames lie as a TPACKET_V3 ring would hold them, one in SLOT octets, so that a batch costs the memory
-that it would cost there. `split` cuts one into batches.
+A workload is a function of (n, listened, seed, *, interfaces=1): a FrameBatch of n frames of 86 octets. On each
+interface `groups(listened)` are the addresses listened to and `groups(N, first=listened)` strangers'. Interfaces take
+turns, from index 0 on. The frames lie as a TPACKET_V3 ring would hold them, one in SLOT octets, so that a batch costs
+the memory that it would cost there. `split` cuts one into batches.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def build(
 def in_slots(
     frames: Octets, lengths: npt.NDArray[np.int64] | int = FRAME, interfaces: int = 1, in_a_row: int = 1
 ) -> FrameBatch:
-    """Frames as a ring holds them; lengths: octets captured, (N,) or one number; in_a_row: frames an interface's turn."""
+    """Frames as a ring holds them. lengths: octets captured, (N,) or one number. in_a_row: frames of an interface."""
     n = len(frames)
     slots = np.zeros((n, SLOT), np.uint8)
     slots[:, FRAME_IN_SLOT : FRAME_IN_SLOT + FRAME] = frames
@@ -144,6 +144,11 @@ def general_random(n: int, listened: int, seed: int, *, interfaces: int = 1) -> 
 def general_immediate(n: int, listened: int, seed: int, *, interfaces: int = 1) -> FrameBatch:
     """General Queries with delay 0, each of which asks for every group at once."""
     return _general(np.zeros(n, np.int64), interfaces)
+
+
+def general_unhurried(n: int) -> FrameBatch:
+    """General Queries of 65,535 ms: they change nothing where a timer runs already."""
+    return _general(np.full(n, 65_535), 1)
 
 
 def specific(n: int, listened: int, seed: int, hit_rate: float = HIT_RATE, *, interfaces: int = 1) -> FrameBatch:

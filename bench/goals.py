@@ -1,0 +1,68 @@
+"""P1 to P11: what to reach. The report, the table on the terminal and docs/performance.md are made from this."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Direction = Literal["at least", "at most"]
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """One figure to reach. unit: of the figure, must and aim; "x" is a ratio of two contenders in one run."""
+
+    id: str
+    what: str
+    unit: str
+    direction: Direction
+    must: float
+    aim: float | None = None
+    on_the_wire: bool = False
+
+    def holds(self, value: float) -> bool:
+        """Whether a figure is what it must be."""
+        return self._reaches(value, self.must)
+
+    def is_reached(self, value: float) -> bool:
+        """Whether a figure is what it aims at; without an aim, what it must be."""
+        return self._reaches(value, self.must if self.aim is None else self.aim)
+
+    def _reaches(self, value: float, bar: float) -> bool:
+        return value >= bar if self.direction == "at least" else value <= bar
+
+
+_FRAMES: Final = "frames/s"
+
+GOALS: Final = (
+    Goal("P1", "the engine in memory, Python included: 100 k groups, a mix that does not repeat", _FRAMES, "at least",
+         11.4e6, 28.4e6),
+    Goal("P2", "memcpy of the same ring slots / the engine of P1, frames/s", "x", "at most", 4.0, 1.5),
+    Goal("P3", "classify alone, slots in L2 / memcpy of its 168 octets, time", "x", "at most", 4.0, 2.0),
+    Goal("P4", "a General Query that finds all timers running: 1 M groups / 1 group, time", "x", "at most", 1.10, 1.02),
+    Goal("P5", "the worst order an attacker can choose, budget on / the engine of P1, frames/s", "x", "at least",
+         0.3, 0.8),
+    Goal("P6", "on the wire: our CPU time a packet / that of a consumer that only walks the blocks", "x", "at most",
+         4.0, 2.0, True),
+    Goal("P7", "CPU time a General Query of Linux's listener / ours, 10 k groups, all timers running", "x", "at least",
+         1_000, 10_000, True),
+    Goal("P8", "groups answered within delay + 10 ms under a flood on the wire, 10 k groups", "%", "at least",
+         100, 100, True),
+    Goal("P9a", "Reports built by transmit in memory, budget off", _FRAMES, "at least", 10e6, 30e6),
+    Goal("P9b", "Reports sent / a bare sendmmsg loop, frames/s", "x", "at least", 0.8, 0.95, True),
+    Goal("P10a", "joining 1 M groups in one call", "s", "at most", 1.0, 0.2),
+    Goal("P10b", "memory a group, everything counted, after a General Query armed 1 M", "octets", "at most", 128, 64),
+    Goal("P11a", "the engine / a scapy loop that does the same, packets/s", "x", "at least", 1_000),
+    Goal("P11b", "the engine / a dpkt loop that does the same, packets/s", "x", "at least", 100),
+    Goal("P11c", "the engine / a plain-Python listener, packets/s", "x", "at least", 10),
+)  # fmt: skip
+BY_ID: Final = {goal.id: goal for goal in GOALS}
+
+
+def chosen(names: str) -> list[Goal]:
+    """The goals of "P1,P4,P9": P9 is P9a and P9b. Raises ValueError, which names what is none."""
+    wanted = [name.strip() for name in names.split(",")]
+    for name in wanted:
+        if not any(name in (goal.id, goal.id.rstrip("abc")) for goal in GOALS):
+            raise ValueError(f"{name!r} is no goal: they are P1 to P11")
+    return [goal for goal in GOALS if goal.id in wanted or goal.id.rstrip("abc") in wanted]
