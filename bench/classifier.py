@@ -32,7 +32,7 @@ class Classifier:
 
     def bind(self, batches: list[FrameBatch]) -> Callable[[], None]:
         """What classifies these batches, and clears up after each: nothing but calls into C."""
-        pin, lib, table, found = _native.pin, _native.lib, self._table.c, _native.ffi.new("fastmld_found *")
+        pin, lib, table, found = _native.pin, _native.lib, self._table, _native.ffi.new("fastmld_found *")
         record = pin("fastmld_interface[]", self._records)
         folds, generals = pin("fastmld_fold[]", self._folds), pin("uint32_t[]", self._numbers[1])
         interface = pin("uint32_t[]", np.zeros(1, np.uint32))
@@ -47,7 +47,7 @@ class Classifier:
 
         def classify() -> None:
             for buffer, offsets, lengths, n in pinned:
-                lib.fastmld_classify(table, record, 1, buffer, offsets, lengths, interface, 0, n, *out)
-                lib.fastmld_settle(table, record, folds, found.folds, generals, found.generals)
+                lib.fastmld_classify(table.c, record, 1, buffer, offsets, lengths, interface, 0, n, *out)
+                lib.fastmld_settle(table.c, record, folds, found.folds, generals, found.generals)
 
         return classify

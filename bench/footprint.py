@@ -31,9 +31,9 @@ def joining_a_million(effort: Effort) -> list[Row]:
     why_not = None if all(each["armed"] == GROUPS for each in measured) else "not all timers run"
     joins_s, octets = (np.array([each[key] for each in measured]) for key in ("join_s", "octets"))
     peak = np.median([each["peak_octets"] for each in measured]) / GROUPS
-    context = f"resident; by tracemalloc {traced['octets'] / GROUPS:.1f}; {peak:.0f} at the highest, when they joined"
+    context = {"by_tracemalloc": traced["octets"] / GROUPS, "at_the_highest": float(peak)}
     return [
-        row("P10a", "1 M groups", joins_s, "s", "in fresh processes, first touch of all memory included"),
+        row("P10a", "1 M groups", joins_s, "s", {"processes": len(measured)}),
         row("P10b", "1 M groups", octets / GROUPS, "octets", context, why_not),
     ]
 

@@ -9,8 +9,9 @@ import numpy as np
 from fastmld_bench import workloads
 from fastmld_bench.classifier import Classifier
 from fastmld_bench.link import BATCH, IN_MEMORY, Link, all_timers_running, joined, listening
-from fastmld_bench.turns import Effort, Row, Seconds, Work, middle, row, take_turns
-from fastmld_bench.workloads import SLOT
+from fastmld_bench.peers import READERS, Peer
+from fastmld_bench.turns import Effort, Row, Work, middle, row, take_turns
+from fastmld_bench.workloads import FRAME, SLOT
 
 from fastmld import Engine, FrameBatch, _native
 
@@ -47,16 +48,13 @@ def engine_and_memcpy(effort: Effort) -> list[Row]:
     turns = take_turns([*carried, memcpy(workloads.split(frames, CLAIMED_BATCH))], effort)
     rates = n / turns
     claimed = BATCHES.index(CLAIMED_BATCH)
-    sweep = ", ".join(f"{size:,}: {middle(rates[:, i])[0] / 1e6:.2f} M" for i, size in enumerate(BATCHES))
+    medians = dict(zip(BATCHES, np.median(rates, axis=0).tolist(), strict=False))
+    what = f"batches of {CLAIMED_BATCH:,}"
+    memcpy_rates = rates[:, -1]
+    moved = {"memcpy_frames_per_s": middle(memcpy_rates)[0], "octets_a_slot": SLOT, "MiB_of_slots": n * SLOT >> 20}
     return [
-        row("P1", f"batches of {CLAIMED_BATCH:,}", rates[:, claimed], "frames/s", f"by frames a batch {sweep}"),
-        row(
-            "P2",
-            f"batches of {CLAIMED_BATCH:,}",
-            rates[:, -1] / rates[:, claimed],
-            "x",
-            f"memcpy {middle(rates[:, -1])[0] / 1e6:.2f} M frames/s of {SLOT} octets, {n * SLOT >> 20} MiB of slots",
-        ),
+        row("P1", what, rates[:, claimed], "frames/s", {f"at_{size}_a_batch": rate for size, rate in medians.items()}),
+        row("P2", what, memcpy_rates / rates[:, claimed], "x", moved),
     ]
 
 
@@ -65,8 +63,8 @@ def classify_and_memcpy(effort: Effort) -> list[Row]:
     again = 500 // effort.shorter
     batches = [workloads.mix(_FRAMES_IN_L2, GROUPS, effort.seed)] * again
     turns = take_turns([Classifier(GROUPS, _FRAMES_IN_L2).bind(batches), memcpy(batches)], effort)
-    classify_ns, memcpy_ns = np.median(turns, axis=0) / (again * _FRAMES_IN_L2) * 1e9
-    context = f"{classify_ns:.1f} ns / {memcpy_ns:.1f} ns; a mix of {_FRAMES_IN_L2:,} frames, again and again"
+    classify_ns, memcpy_ns = (np.median(turns, axis=0) / (again * _FRAMES_IN_L2) * 1e9).tolist()
+    context = {"classify_ns": classify_ns, "memcpy_ns": memcpy_ns, "frames": _FRAMES_IN_L2}
     return [row("P3", "100 k groups", turns[:, 0] / turns[:, 1], "x", context)]
 
 
@@ -76,17 +74,17 @@ def query_that_finds_all_timers_running(effort: Effort) -> list[Row]:
     before = [engine.groups(0) for engine in engines]
     rows = []
     for queries, batches in ((1, 1_000), (4_096, 40)):
-        ask = [partial(ask_again, engine, queries, max(1, batches // effort.shorter)) for engine in engines]
-        turns = take_turns(ask, effort)
+        n = max(1, batches // effort.shorter)
+        turns = take_turns([partial(ask_again, engine, queries, n) for engine in engines], effort)
         changed = any((engine.groups(0) != groups).any() for engine, groups in zip(engines, before, strict=True))
-        million_ns, one_ns = np.median(turns, axis=0) / (max(1, batches // effort.shorter) * queries) * 1e9
+        million_ns, one_ns = (np.median(turns, axis=0) / (n * queries) * 1e9).tolist()
         rows.append(
             row(
                 "P4",
                 f"{queries:,} a batch",
                 turns[:, 0] / turns[:, 1],
                 "x",
-                f"{million_ns:.0f} ns / {one_ns:.0f} ns a Query",
+                {"ns_with_1M": million_ns, "ns_with_1": one_ns},
                 "a Query changed something" if changed else None,
             )
         )
@@ -110,9 +108,9 @@ def worst_order(effort: Effort) -> list[Row]:
         batches = workloads.split(workloads.WORKLOADS[name](n, GROUPS, effort.seed), CLAIMED_BATCH)
         carried.append(partial(Link(listening(GROUPS)).carry, batches))
     turns = take_turns(carried, effort)
-    rates = n / np.median(turns, axis=0) / 1e6
+    rates = (n / np.median(turns, axis=0)).tolist()
     return [
-        row("P5", name, turns[:, 0] / turns[:, i], "x", f"{rates[i]:.2f} M / {rates[0]:.2f} M frames/s")
+        row("P5", name, turns[:, 0] / turns[:, i], "x", {"frames_per_s": rates[i], "mix_frames_per_s": rates[0]})
         for i, name in enumerate(WORST, 1)
     ]
 
@@ -133,13 +131,11 @@ def reports_built(effort: Effort) -> list[Row]:
     built = transmit()
     turns = take_turns([transmit], effort, before=lambda: engine.receive(query, 0))
     why_not = None if built == GROUPS else f"{built} Reports for {GROUPS} groups"
-    return [row("P9a", "100 k groups", GROUPS / turns[:, 0], "frames/s", "of 86 octets, checksums and all", why_not)]
+    return [row("P9a", "100 k groups", GROUPS / turns[:, 0], "frames/s", {"octets_a_frame": FRAME}, why_not)]
 
 
 def peers(effort: Effort) -> list[Row]:
     """P11: the mix of P1, to a thousand groups."""
-    from fastmld_bench.peers import READERS, Peer
-
     rows = []
     n = IN_MEMORY * 4 // effort.shorter
     engine = Link(listening(_PEERS_GROUPS))
@@ -148,9 +144,6 @@ def peers(effort: Effort) -> list[Row]:
         frames = list(workloads.mix(_PEERS_FRAMES[name], _PEERS_GROUPS, effort.seed))
         turns = take_turns([carry, partial(Peer(read, _PEERS_GROUPS).carry, [frames], 0)], effort)
         ours, theirs = n / turns[:, 0], len(frames) / turns[:, 1]
-        rows.append(row(goal, name, ours / theirs, "x", _rates(ours, theirs)))
+        context = {"engine_packets_per_s": middle(ours)[0], "peer_packets_per_s": middle(theirs)[0]}
+        rows.append(row(goal, name, ours / theirs, "x", {**context, "groups": _PEERS_GROUPS}))
     return rows
-
-
-def _rates(ours: Seconds, theirs: Seconds) -> str:
-    return f"{middle(ours)[0] / 1e6:.2f} M / {middle(theirs)[0]:,.0f} packets/s, {_PEERS_GROUPS:,} groups"

@@ -10,16 +10,16 @@ import pytest
 from fastmld_bench import workloads
 from fastmld_bench.classifier import Classifier
 from fastmld_bench.link import BATCH, Link, joined, listening
+from fastmld_bench.peers import READERS, Peer
+from fastmld_bench.wheels import WHEELS, Turning
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from fastmld.groups import GroupTable
-from fastmld.timers import Timers
 
 SIZES = {"1k": 1_000, "100k": 100_000, "1M": 1_000_000}
 FRAMES = 10 * BATCH
+PEERS_FRAMES = 500
 ROUNDS = 8
-WINDOW_MS = 10_000  # in which timers end
-STEP_MS = 10  # of one advance to the next
 
 by_size = pytest.mark.parametrize("n_groups", SIZES.values(), ids=SIZES.keys())
 
@@ -34,9 +34,8 @@ def say_rate(benchmark: BenchmarkFixture, n: int, unit: str = "packets_per_s") -
 @by_size
 @pytest.mark.parametrize("workload", ["mix", "reports", "junk"])
 def test_classify(benchmark: BenchmarkFixture, workload: str, n_groups: int) -> None:
-    classifier = Classifier(n_groups)
     batches = workloads.split(workloads.WORKLOADS[workload](FRAMES, n_groups, 1), BATCH)
-    benchmark.pedantic(classifier.take, (batches,), rounds=4 * ROUNDS, warmup_rounds=1)
+    benchmark.pedantic(Classifier(n_groups, BATCH).bind(batches), rounds=4 * ROUNDS, warmup_rounds=1)
     say_rate(benchmark, FRAMES)
 
 
@@ -50,47 +49,26 @@ def test_find(benchmark: BenchmarkFixture, n_groups: int) -> None:
     say_rate(benchmark, FRAMES, "addresses_per_s")
 
 
-class Wheel:
-    """Timers of n rows that all end within WINDOW_MS."""
-
-    def __init__(self, n: int) -> None:
-        self._table = GroupTable()
-        self._rows = self._table.join(0, workloads.groups(n))
-        self._deadlines = np.random.default_rng(1).integers(1, WINDOW_MS + 1, n)
-
-    def stopped(self) -> None:
-        self._table.deadline_ms[self._rows] = self._deadlines
-        self._timers = Timers(self._table)
-
-    def armed(self) -> None:
-        self.stopped()
-        self.arm()
-
-    def arm(self) -> None:
-        self._timers.arm(self._rows)
-
-    def turn(self) -> int:
-        ended = 0
-        for now_ms in range(0, WINDOW_MS + 1, STEP_MS):
-            rows = self._timers.due(now_ms)
-            self._table.write(rows, move(State.IDLE, _native.lib.FASTMLD_TIMER_STOP))
-            ended += len(rows)
-        return ended
-
-
-@pytest.mark.benchmark(group="timers")
+@pytest.mark.benchmark(group="arm")
 @by_size
-def test_arm(benchmark: BenchmarkFixture, n_groups: int) -> None:
-    wheel = Wheel(n_groups)
-    benchmark.pedantic(wheel.arm, setup=wheel.stopped, rounds=ROUNDS, warmup_rounds=1)
+@pytest.mark.parametrize("wheel", WHEELS)
+def test_arm(benchmark: BenchmarkFixture, wheel: str, n_groups: int) -> None:
+    turning = Turning(wheel, n_groups)
+    benchmark.pedantic(turning.arm, setup=turning.stop, rounds=ROUNDS, warmup_rounds=1)
     say_rate(benchmark, n_groups, "timers_per_s")
 
 
-@pytest.mark.benchmark(group="timers")
+@pytest.mark.benchmark(group="due")
 @by_size
-def test_due(benchmark: BenchmarkFixture, n_groups: int) -> None:
-    wheel = Wheel(n_groups)
-    assert benchmark.pedantic(wheel.turn, setup=wheel.armed, rounds=ROUNDS, warmup_rounds=1) == n_groups
+@pytest.mark.parametrize("wheel", WHEELS)
+def test_due(benchmark: BenchmarkFixture, wheel: str, n_groups: int) -> None:
+    turning = Turning(wheel, n_groups)
+
+    def armed() -> None:
+        turning.stop()
+        turning.arm()
+
+    assert len(benchmark.pedantic(turning.turn, setup=armed, rounds=ROUNDS, warmup_rounds=1)) == n_groups
     say_rate(benchmark, n_groups, "timers_per_s")
 
 
@@ -112,6 +90,15 @@ def test_transmit(benchmark: BenchmarkFixture, n_groups: int) -> None:
     transmit()
     assert benchmark.pedantic(transmit, setup=ask_for_all, rounds=ROUNDS, warmup_rounds=1) == n_groups
     say_rate(benchmark, n_groups)
+
+
+@pytest.mark.benchmark(group="peers")
+@pytest.mark.parametrize("name", READERS)
+def test_peer(benchmark: BenchmarkFixture, name: str) -> None:
+    frames = list(workloads.mix(PEERS_FRAMES, SIZES["1k"], 1))
+    peer = Peer(READERS[name], SIZES["1k"])
+    benchmark.pedantic(peer.carry, ([frames], 0), rounds=ROUNDS, warmup_rounds=1)
+    say_rate(benchmark, PEERS_FRAMES)
 
 
 @pytest.mark.benchmark(group="engine")

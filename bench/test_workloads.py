@@ -11,6 +11,8 @@ from fastmld_bench.link import Link, listening
 from scapy.layers.inet6 import IPv6, in6_chksum
 from scapy.layers.l2 import Ether
 
+from fastmld import FrameBatch
+
 N, LISTENED = 3000, 100
 CLEAN = [name for name in workloads.WORKLOADS if name not in ("junk", "everything")]
 
@@ -38,7 +40,7 @@ def test_the_same_seed_gives_the_same_frames(name: str) -> None:
     assert list(make(N, LISTENED, 7)) == list(make(N, LISTENED, 7))
 
 
-def counted(frames: workloads.FrameBatch) -> dict[str, int]:
+def counted(frames: FrameBatch) -> dict[str, int]:
     engine = listening(LISTENED)
     Link(engine).carry(workloads.split(frames, 256))
     return engine.counters(0)

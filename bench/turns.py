@@ -62,8 +62,8 @@ def middle(values: Seconds) -> tuple[float, list[float]]:
     return median, [low, high]
 
 
-def row(goal: str, what: str, values: Seconds, unit: str, context: str, why_not: str | None = None) -> Row:
-    """Of one value a round. why_not: the measurement is not valid."""
+def row(goal: str, what: str, values: Seconds, unit: str, context: dict[str, Any], why_not: str | None = None) -> Row:
+    """Of one value a round. context: what else there is to say, by name. why_not: the measurement is not valid."""
     value, spread = middle(values)
     return {
         "id": goal,
@@ -71,7 +71,7 @@ def row(goal: str, what: str, values: Seconds, unit: str, context: str, why_not:
         "value": value,
         "spread": spread,
         "unit": unit,
-        "context": f"{context}; {len(values)} rounds",
+        "context": {**context, "rounds": len(values)},
         "valid": why_not is None,
         "why_not": why_not,
     }

@@ -232,4 +232,5 @@ _PARTS: Final[tuple[Workload, ...]] = (
     mix, general_repeated, general_shrinking, general_growing, general_random, general_immediate,
     specific, specific_listened, specific_foreign, reports, alternating, junk,
 )  # fmt: skip
-WORKLOADS: Final[dict[str, Workload]] = {workload.__name__: workload for workload in (*_PARTS, everything)}
+_ALL: Final[tuple[Workload, ...]] = (*_PARTS, everything)
+WORKLOADS: Final = {workload.__name__: workload for workload in _ALL}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import cache
 
 import numpy as np
 import pytest
@@ -11,14 +12,16 @@ from fastmld_bench.link import SETTLED_MS, listening
 from fastmld_bench.peers import READERS, Peer
 from fastmld_bench.wheels import WHEELS, Turning
 
-from fastmld import STATES, VERDICTS, FrameBatch
+from fastmld import STATES, VERDICTS
 
-N, LISTENED = 1200, 50
+N, LISTENED = 240, 20
 JUNK = ("junk", "everything")
 
 
-def heard_by_the_engine(frames: FrameBatch) -> tuple[Counter[str], dict[bytes, tuple[bool, bool]], int]:
+@cache
+def heard_by_the_engine(workload: str) -> tuple[Counter[str], dict[bytes, tuple[bool, bool]], int]:
     """Its verdicts; its states at once; the Reports that it has sent when all timers have ended."""
+    frames = workloads.WORKLOADS[workload](N, LISTENED, 1)
     engine = listening(LISTENED, report_rate=None)
     before = engine.counters(0)["sent_report"]
     engine.receive(frames, SETTLED_MS)
@@ -38,7 +41,7 @@ def heard_by_the_engine(frames: FrameBatch) -> tuple[Counter[str], dict[bytes, t
 @pytest.mark.parametrize("name", READERS)
 def test_a_peer_hears_what_the_engine_hears(name: str, workload: str) -> None:
     frames = workloads.WORKLOADS[workload](N, LISTENED, 1)
-    verdicts, states, reports = heard_by_the_engine(frames)
+    verdicts, states, reports = heard_by_the_engine(workload)
     peer = Peer(READERS[name], LISTENED)
     peer.carry([list(frames)], SETTLED_MS)
     assert peer.states() == states
