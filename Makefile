@@ -36,10 +36,10 @@ lint: $(BUILT)
 	done
 
 docs: $(BUILT)
-	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/generate.py $(REPORT)
 
 bench: $(BUILT)
-	$(BIN)/pytest bench $(PYTEST_ARGS)
+	$(BIN)/fastmld bench $(BENCH_ARGS)
 
 # Branches of the ladder that the tests of frames take; exits 1 below all of them.
 coverage: $(BUILT)

@@ -8,7 +8,10 @@ import traceback
 
 from fastmld.errors import FastMLDError
 
-EXTRAS = {"typer": "cli", "click": "cli", "rich": "cli", "pyroute2": "live"}
+EXTRAS = {
+    "typer": "cli", "click": "cli", "rich": "cli", "pyroute2": "live",
+    "matplotlib": "bench", "scapy": "bench", "dpkt": "bench",
+}  # fmt: skip
 
 
 def main() -> int:

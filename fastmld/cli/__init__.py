@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from fastmld import __version__
-from fastmld.cli import demo, replay, run
+from fastmld.cli import bench, demo, replay, run
 
 app = typer.Typer(
     help="IPv6 Multicast Listener Discovery for interfaces that no kernel stands behind.",
@@ -34,3 +34,4 @@ def fastmld(
 app.command("run")(run.run)
 app.command("replay")(replay.replay)
 app.command("demo")(demo.demo)
+app.add_typer(bench.app, name="bench")
