@@ -1,8 +1,24 @@
-"""Writes docs/state-machine.md from the transition table of fastmld/listener_v1.py: `make docs`."""
+"""Writes what the documents take from elsewhere: `make docs`.
 
+docs/state-machine.md is made from the transition table of fastmld/listener_v1.py; the figures in docs/performance.md
+from docs/performance.json, which is a report of `fastmld bench`, without its curves: `make docs REPORT=report.json`
+puts another in its place.
+"""
+
+import json
+import sys
 from pathlib import Path
+from typing import Any
+
+from fastmld_bench.goals import GOALS
+from fastmld_bench.judgement import markdown
+from fastmld_bench.report import read
 
 from fastmld.listener_v1 import TRANSITIONS, Action, Event, State
+
+HERE = Path(__file__).parent
+FIGURES = HERE / "performance.json"
+BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 STATE = {
     State.NON_LISTENER: "Non-Listener",
@@ -54,5 +70,18 @@ def state_machine() -> str:
     return "\n".join(lines) + "\n"
 
 
+def performance(page: str) -> str:
+    """docs/performance.md, with the figures that there are."""
+    report: dict[str, Any] = {"goals": [goal.id for goal in GOALS], "rows": []}
+    if FIGURES.exists():
+        report = read(FIGURES)
+    before, rest = page.split(BEGIN)
+    return f"{before}{BEGIN}\n\n{markdown(report)}\n{END}{rest.split(END)[1]}"
+
+
 if __name__ == "__main__":
-    Path(__file__).with_name("state-machine.md").write_text(state_machine())
+    for path in sys.argv[1:]:
+        FIGURES.write_text(json.dumps(read(Path(path)) | {"series": {}}, indent=1) + "\n")
+    (HERE / "state-machine.md").write_text(state_machine())
+    page = HERE / "performance.md"
+    page.write_text(performance(page.read_text()))
