@@ -52,9 +52,15 @@ def _compare(key: tuple[str, str], old: Row | None, new: Row | None, threshold: 
     sign = 1 if _more_is_better(new) else -1
     change = sign * (new["value"] - old["value"]) / abs(old["value"]) if old["value"] else 0.0
     change += 0.0  # no -0.0
-    apart = old["spread"][1] < new["spread"][0] or new["spread"][1] < old["spread"][0]
+    apart = _bounds(old)[1] < _bounds(new)[0] or _bounds(new)[1] < _bounds(old)[0]
     moved = abs(change) > threshold and apart
     return Compared(*key, old, new, change, SAME if not moved else BETTER if change > 0 else WORSE)
+
+
+def _bounds(row: Row) -> list[float]:
+    """The quartiles; of a single figure, itself."""
+    bounds: list[float] = row["spread"] or [row["value"], row["value"]]
+    return bounds
 
 
 def _more_is_better(row: Row) -> bool:

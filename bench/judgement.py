@@ -7,7 +7,8 @@ from typing import Any, Final, NamedTuple
 from fastmld_bench.goals import BY_ID, Goal
 from fastmld_bench.turns import Row
 
-REACHED, HOLDS, FAILS, NOT_VALID, NOT_MEASURED = "aim reached", "holds", "fails", "not valid", "not measured"
+REACHED, HOLDS, SHORT, FAILS = "aim reached", "holds", "short of its aim", "fails"
+NOT_VALID, NOT_MEASURED = "not valid", "not measured"
 COLUMNS: Final = ("", "goal", "figure", "quartiles", "must", "aim", "")
 BEHIND: Final = ("", "what", "figure", "quartiles", "context", "")
 
@@ -21,7 +22,7 @@ class Judged(NamedTuple):
 
     @property
     def is_good(self) -> bool:
-        return self.verdict in (REACHED, HOLDS)
+        return self.verdict in (REACHED, HOLDS, SHORT)
 
     def cells(self) -> tuple[str, ...]:
         """As COLUMNS."""
@@ -62,7 +63,9 @@ def _verdict(goal: Goal, row: Row | None) -> str:
         return NOT_VALID
     if not goal.holds(row["value"]):
         return FAILS
-    return REACHED if goal.is_reached(row["value"]) else HOLDS
+    if goal.is_reached(row["value"]):
+        return REACHED
+    return SHORT if goal.must is None else HOLDS
 
 
 def behind(row: Row) -> tuple[str, ...]:

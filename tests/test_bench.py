@@ -14,7 +14,7 @@ import pytest
 from fastmld_bench import memory
 from fastmld_bench.compare import compare_rows, is_worse
 from fastmld_bench.goals import GOALS, chosen
-from fastmld_bench.judgement import FAILS, HOLDS, NOT_MEASURED, NOT_VALID, REACHED, figure, judge
+from fastmld_bench.judgement import FAILS, HOLDS, NOT_MEASURED, NOT_VALID, REACHED, SHORT, figure, judge
 from fastmld_bench.page import page
 
 from fastmld.__main__ import main
@@ -176,7 +176,7 @@ def test_the_goals_are_p1_to_p11() -> None:
     assert list(dict.fromkeys(goal.id.rstrip("abc") for goal in GOALS)) == [f"P{n}" for n in range(1, 12)]
     assert [goal.id for goal in chosen("P9, P4")] == ["P4", "P9a", "P9b"]
     for goal in GOALS:  # an aim is farther than a must
-        assert goal.aim is None or goal.holds(goal.aim)
+        assert goal.aim is None or (goal.holds(goal.aim) and goal.is_reached(goal.aim))
 
 
 def test_every_goal_in_memory_is_measured() -> None:
@@ -205,6 +205,14 @@ def test_the_worst_row_stands_for_a_goal(rows: list[dict[str, Any]], verdict: st
 def test_at_most_is_the_other_way_round() -> None:
     verdicts = {value: judge(report(row("P2", value)))[1].verdict for value in (1.5, 4.0, 4.1)}
     assert verdicts == {1.5: REACHED, 4.0: HOLDS, 4.1: FAILS}
+
+
+def test_a_goal_without_a_must_or_without_an_aim() -> None:
+    told = report(row("P8b", 3.0, unit="ms"), row("P11a", 2000.0), row("P11b", 99.0))
+    judged = {each.goal.id: each for each in judge(told)}
+    assert [judged[name].verdict for name in ("P8b", "P11a", "P11b")] == [SHORT, HOLDS, FAILS]
+    assert judged["P8b"].is_good
+    assert judge(report(row("P8b", 2.0, unit="ms")))[8].verdict == REACHED
 
 
 def test_a_figure_has_three_digits_that_count() -> None:
@@ -265,6 +273,12 @@ def test_a_row_that_is_not_valid_any_more_is_worse_and_one_that_is_gone_is_not()
     before = [row("P3", 2.0), row("P4", 1.0), row("P6", None, why_not="one core")]
     after = [row("P3", None, why_not="no reason"), row("P6", 3.0)]
     assert [is_worse(each) for each in compare_rows(before, after)] == [True, False, False]
+
+
+def test_figures_without_quartiles_are_compared_as_they_are() -> None:
+    before, after = ({**row("P8b", value, unit="ms"), "spread": None} for value in (1.0, 1.2))
+    assert is_worse(compare_rows([before], [after])[0])
+    assert not is_worse(compare_rows([after], [before])[0])
 
 
 def test_compare_as_a_command(bench: Command, tmp_path: Path) -> None:
