@@ -38,7 +38,7 @@ _CURVES: Final = (
     _Curve("rates by groups", "rate_by_groups", series.rates_by_groups),
     _Curve("rates by interfaces", "rate_by_interfaces", series.rates_by_interfaces),
     _Curve("the cost of a Query", "cost_of_a_query", series.cost_of_a_query),
-    _Curve("the wheel and its rivals", "cost_of_a_timer", series.wheels),
+    _Curve("our timers and their rivals", "cost_of_a_timer", series.wheels),
 )
 
 

@@ -67,7 +67,7 @@ def cost_of_a_query(effort: Effort) -> Found:
 
 
 def wheels(effort: Effort) -> Found:
-    """Of a timer, armed and taken when it is due: the wheel and its rivals in turn."""
+    """Of a timer, armed and taken when it is due: ours and their rivals in turn."""
     for n in _TIMERS:
         turns = take_turns([partial(_turn, Turning(name, n)) for name in WHEELS], _few(effort))
         for i, name in enumerate(WHEELS):

@@ -1,7 +1,7 @@
 """Ways to find the timers that are due: rivals of fastmld.timers.Timers, which is among them.
 
-A rival is a row in WHEELS: what it keeps for a table of rows, how rows are armed, whose deadlines stand in the table's
-column, and which are due, each once, in the order (deadline, row).
+A rival is a row in WHEELS: what it keeps for a table of rows, how rows are armed with deadlines, and which are due,
+each once, in the order (deadline, row).
 """
 
 from __future__ import annotations
@@ -14,40 +14,57 @@ import numpy as np
 import numpy.typing as npt
 from fastmld_bench import workloads
 
-from fastmld.groups import GroupTable, Rows
+from fastmld import _native
+from fastmld.groups import NO_DEADLINE, GroupTable, Rows
+from fastmld.listener_v1 import State, move
 from fastmld.timers import Timers
+
+Deadlines = npt.NDArray[np.int64]
 
 WINDOW_MS: Final = 10_000  # in which timers end
 STEP_MS: Final = 10  # of one advance to the next
+_STARTS: Final = move(State.DELAYING, _native.lib.FASTMLD_TIMER_SET)
 
 
 class Wheel(NamedTuple):
     """One way."""
 
     make: Callable[[GroupTable], Any]
-    arm: Callable[[Any, Rows], None]
+    arm: Callable[[Any, Rows, Deadlines], None]
     due: Callable[[Any, int], Rows]
+
+
+class _Ours:
+    def __init__(self, table: GroupTable) -> None:
+        table.state[:] = State.IDLE
+        self.table, self.timers = table, Timers(table)
+        self.timers.rebuild()
+
+
+def _write(ours: _Ours, rows: Rows, deadlines_ms: Deadlines) -> None:
+    ours.table.write(rows, _STARTS, 0, deadlines_ms)
 
 
 class _Kept:
     def __init__(self, table: GroupTable) -> None:
-        self.deadline_ms: npt.NDArray[np.int64] = table.deadline_ms
-        self.armed = np.zeros(len(table.deadline_ms), np.bool_)
+        self.deadline_ms = np.full(len(table.deadline_ms), NO_DEADLINE)
         self.heap: list[tuple[int, int]] = []
 
 
-def _arm_in_column(kept: _Kept, rows: Rows) -> None:
-    kept.armed[rows] = True
+def _note(kept: _Kept, rows: Rows, deadlines_ms: Deadlines) -> None:
+    kept.deadline_ms[rows] = deadlines_ms
 
 
 def _scan(kept: _Kept, until_ms: int) -> Rows:
-    rows = np.flatnonzero(kept.armed & (kept.deadline_ms <= until_ms))
-    kept.armed[rows] = False
-    return rows[np.argsort(kept.deadline_ms[rows], kind="stable")].astype(np.uint32)
+    rows = np.flatnonzero(kept.deadline_ms <= until_ms)
+    rows = rows[np.argsort(kept.deadline_ms[rows], kind="stable")].astype(np.uint32)
+    kept.deadline_ms[rows] = NO_DEADLINE
+    return rows
 
 
-def _push(kept: _Kept, rows: Rows) -> None:
-    for timer in zip(kept.deadline_ms[rows].tolist(), rows.tolist(), strict=True):
+def _push(kept: _Kept, rows: Rows, deadlines_ms: Deadlines) -> None:
+    kept.deadline_ms[rows] = deadlines_ms
+    for timer in zip(deadlines_ms.tolist(), rows.tolist(), strict=True):
         heapq.heappush(kept.heap, timer)
 
 
@@ -56,13 +73,14 @@ def _pop(kept: _Kept, until_ms: int) -> Rows:
     while kept.heap and kept.heap[0][0] <= until_ms:
         deadline_ms, row = heapq.heappop(kept.heap)
         if kept.deadline_ms[row] == deadline_ms:
+            kept.deadline_ms[row] = NO_DEADLINE
             rows.append(row)
     return np.array(rows, np.uint32)
 
 
 WHEELS: Final = {
-    "wheel": Wheel(Timers, lambda timers, rows: timers.arm(rows), lambda timers, until_ms: timers.due(until_ms)),
-    "flat_scan": Wheel(_Kept, _arm_in_column, _scan),
+    "fastmld": Wheel(_Ours, _write, lambda ours, until_ms: ours.timers.due(until_ms)),
+    "flat_scan": Wheel(_Kept, _note, _scan),
     "heapq": Wheel(_Kept, _push, _pop),
 }
 
@@ -78,11 +96,10 @@ class Turning:
 
     def stop(self) -> None:
         """Begin anew: no timer is armed."""
-        self._table.deadline_ms[self._rows] = self._deadlines_ms
         self._kept = self._wheel.make(self._table)
 
     def arm(self) -> None:
-        self._wheel.arm(self._kept, self._rows)
+        self._wheel.arm(self._kept, self._rows, self._deadlines_ms)
 
     def turn(self) -> Rows:
         """All rows, as they fell due, STEP_MS after STEP_MS."""
