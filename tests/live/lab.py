@@ -1,8 +1,4 @@
-"""Network namespaces for the tests: a process that holds each, commands run in it, packet sockets lent from it.
-
-Works as root and as an ordinary user, wherever user namespaces are allowed. A namespace lives as long as its holder,
-and the holder as long as its standard input: nothing outlives the tests, however they end.
-"""
+"""Network namespaces for the tests, packet sockets lent from them, and `fastmld` at work in them."""
 
 from __future__ import annotations
 
@@ -21,12 +17,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from fastmld_bench.wire import namespace
+from fastmld_bench.wire.namespace import Refused as Refused
 
 HERE = Path(__file__).parent
-
-
-class Refused(Exception):
-    """This machine lets nobody make namespaces; says why."""
 
 
 def without(reason: str) -> None:
@@ -36,58 +30,12 @@ def without(reason: str) -> None:
     pytest.skip(reason)
 
 
-class Namespace:
-    """One network namespace. `owner`: one whose user namespace it shares, so that veth can join the two."""
-
-    def __init__(self, owner: Namespace | None = None) -> None:
-        self._started: list[subprocess.Popen[str]] = []
-        unshare = ["unshare", "-Urn"] if owner is None else [*owner.enter, "unshare", "-n"]
-        try:
-            self._holder = subprocess.Popen(
-                [*unshare, "sh", "-c", "echo $$; exec cat"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-        except FileNotFoundError as error:
-            raise Refused(f"{error.filename} is not installed") from None
-        said = self._holder.stdout.readline().strip()
-        if not said:
-            reason = self._holder.stderr.read().strip()
-            self.close()
-            raise Refused(reason or "unshare failed")
-        self.pid = int(said)
-        self.enter = ["nsenter", "--preserve-credentials", "-U", "-n", "-t", said]
-        self.run("ip", "link", "set", "lo", "up")
-
-    def run(self, *command: str, says: str = "", check: bool = True) -> str:
-        """Run a command in here, on what `says` has to say; what it answers."""
-        done = subprocess.run([*self.enter, *command], input=says, capture_output=True, text=True, timeout=60)
-        if check and done.returncode:
-            raise AssertionError(f"{' '.join(command)}: {done.stderr.strip()}")
-        return done.stdout
-
-    def ip(self, arguments: str, check: bool = True) -> str:
-        """Run ip(8)."""
-        return self.run("ip", *arguments.split(), check=check)
+class Namespace(namespace.Namespace):
+    """One network namespace, and what the tests want of it."""
 
     def tc(self, arguments: str) -> None:
         """Run tc(8)."""
         self.run("tc", *arguments.split())
-
-    def sysctl(self, key: str, value: object) -> None:
-        """Set a value under net: of an interface as ipv6.conf.v0.accept_dad."""
-        path = "/proc/sys/net/" + key.replace(".", "/")
-        self.run("sh", "-c", f"echo {value} > {path}")
-
-    def start(self, *command: str) -> subprocess.Popen[str]:
-        """Start a command in here, with pipes for its input and output; it ends with the namespace at the latest."""
-        process = subprocess.Popen(
-            [*self.enter, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        self._started.append(process)
-        return process
 
     def packet_socket(self, interface: str) -> socket.socket:
         """A packet socket of this namespace, made there and lent to this process."""
@@ -110,60 +58,16 @@ class Namespace:
                     return address["local"]
         return None
 
-    def mac(self, interface: str) -> str:
-        """The MAC address of an interface."""
-        return json.loads(self.ip(f"-j link show dev {interface}"))[0]["address"]
-
     def mdb(self, bridge: str) -> set[str]:
         """The groups that a bridge's table lists for its ports."""
         table = json.loads(self.run("bridge", "-j", "-d", "-s", "mdb", "show", "dev", bridge))
         return {entry["grp"] for part in table for entry in part["mdb"]}
 
-    def close(self) -> None:
-        """End what was started here, then the namespace."""
-        for process in [*self._started, self._holder]:
-            process.kill()
-            process.wait()
-            for pipe in (process.stdin, process.stdout, process.stderr):
-                with suppress(BrokenPipeError):
-                    pipe.close()
 
-
-class Lab:
+class Lab(namespace.Lab):
     """Namespaces that can be joined with veth pairs."""
 
-    def __init__(self) -> None:
-        self._namespaces: list[Namespace] = []
-
-    def namespace(self) -> Namespace:
-        """A new namespace. Raises Refused."""
-        namespace = Namespace(self._namespaces[0] if self._namespaces else None)
-        self._namespaces.append(namespace)
-        return namespace
-
-    @property
-    def first(self) -> Namespace:
-        """The namespace that was made first."""
-        return self._namespaces[0]
-
-    def veth(self, left: Namespace, name: str, right: Namespace, peer: str) -> None:
-        """A cable: `name` in one namespace, `peer` in the other, both up, with link-local addresses usable at once."""
-        left.ip(f"link add {name} type veth peer name {peer} netns {right.pid}")
-        for namespace, interface in ((left, name), (right, peer)):
-            namespace.sysctl(f"ipv6.conf.{interface}.accept_dad", 0)
-        for namespace, interface in ((left, name), (right, peer)):
-            namespace.ip(f"link set {interface} up")
-
-    def close(self) -> None:
-        """Take everything down, the first namespace last: it owns the others."""
-        for namespace in reversed(self._namespaces):
-            namespace.close()
-
-    def __enter__(self) -> Lab:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    kind = Namespace
 
 
 class Cable(NamedTuple):

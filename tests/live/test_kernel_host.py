@@ -5,7 +5,7 @@ import sys
 import pytest
 
 import frames
-from lab import HERE, Lab, Listener, heard
+from lab import Lab, Listener, heard
 
 pytestmark = pytest.mark.live
 N = 200
@@ -28,7 +28,7 @@ def test_each_suppresses_the_other(lab: Lab) -> None:
     ours, theirs = (bytes.fromhex(n.mac(i).replace(":", "")) for n, i in ((host, "v0"), (kernel, "k0")))
     groups = {(int.from_bytes(frames.address("ff05::1:0")) + i).to_bytes(16) for i in range(N)}
     with hub.packet_socket("t0") as packets:
-        joining = kernel.start(sys.executable, str(HERE / "join_groups.py"), "k0", "ff05::1:0", str(N))
+        joining = kernel.start(sys.executable, "-m", "fastmld_bench.wire.join", "k0", "ff05::1:0", str(N))
         assert joining.stdout.readline() == "joined\n"
         listener = Listener(host, "v0", f"ff05::1:0+{N}", '{"unsolicited_report_interval_ms": 10}')
         listener.wait_for(lambda line: line["v0"]["sent_report"] >= N and line["v0"]["timers"] == 0)

@@ -1,4 +1,7 @@
-"""Run in a namespace: the kernel's own listener joins N consecutive groups, until standard input ends."""
+"""Run in a namespace: the kernel's own listener joins N consecutive groups, until standard input ends.
+
+python -m fastmld_bench.wire.join INTERFACE FIRST N
+"""
 
 import socket
 import sys

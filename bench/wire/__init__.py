@@ -1,0 +1,3 @@
+"""The wire: a veth pair between network namespaces, a generator at one end, and who is measured at the other."""
+
+from fastmld_bench.wire.namespace import Refused as Refused
