@@ -12,6 +12,7 @@ from fastmld_bench.wire import Refused, far_end, floods, search
 from fastmld_bench.wire.cable import Cable, Trial
 from fastmld_bench.wire.far_end import HEARD, Flooded
 from fastmld_bench.wire.kernel import KernelListener
+from fastmld_bench.wire.worker import Worker, WorkerEnded
 from scapy.layers.inet6 import IPv6, in6_chksum
 from scapy.layers.l2 import Ether
 
@@ -52,10 +53,16 @@ def test_frames_come_as_they_were_made(cable: Cable) -> None:
     assert mix["report"] / mix["frames"] == pytest.approx(0.7, abs=0.05)
 
 
+def test_what_is_no_flood_is_refused(cable: Cable) -> None:
+    with pytest.raises(ValueError, match="junk is no flood; these are: queries, "):
+        cable.trial("walker", "junk", RATE, SECONDS)
+
+
 def test_each_group_is_answered_for(cable: Cable) -> None:
     trial, heard, meant = cable.answered("queries_of_1s", RATE, 2.5, 1000)
-    assert (np.bincount(heard["group"], minlength=GROUPS) >= 2).all()
-    assert np.isfinite(far_end.latest_answers_ms(heard, GROUPS, trial.flood)).all()
+    assert set(heard["group"].tolist()) == set(range(GROUPS))
+    if trial.why_not is None:
+        assert np.isfinite(far_end.latest_answers_ms(heard, GROUPS, trial.flood)).all()
     assert (far_end.lateness_ms(heard, meant) >= 0).all()
 
 
@@ -69,6 +76,13 @@ def test_the_kernel_answers_too(cable: Cable) -> None:
         assert set(range(GROUPS)) <= set(heard["group"].tolist())
         # A Report of version 2 has many groups in it.
         assert (len(np.unique(heard["ns"])) < GROUPS / 4) == (version == 2)
+
+
+def test_a_worker_that_ended_says_why_each_time(cable: Cable) -> None:
+    worker = Worker(cable.host, cable.reader_core, "walker", "nosuch0")
+    for _ in range(2):
+        with pytest.raises(WorkerEnded, match=r"walker: .* there is no interface nosuch0"):
+            worker.ask("open", ring={})
 
 
 def test_nothing_is_left_behind() -> None:

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 from fastmld_bench.wire.far_end import Flooded, Heard
+from fastmld_bench.wire.floods import FLOODS
 from fastmld_bench.wire.namespace import AS_ROOT, IN_OWN_USER_NAMESPACE, Lab, Namespace, Refused
 from fastmld_bench.wire.worker import Worker, WorkerEnded
 
@@ -94,7 +95,12 @@ class Cable:
             raise
 
     def trial(self, reader: str, flood: str, rate: float, seconds: float) -> Trial:
-        """Flood a reader; thrown out where it counts for nothing, that is, listed in thrown_out as well."""
+        """Flood a reader; thrown out where it counts for nothing, that is, listed in thrown_out as well.
+
+        flood: of FLOODS, ValueError if it is none of them. rate: frames a second, inf for as fast as they go.
+        """
+        if flood not in FLOODS:
+            raise ValueError(f"{flood} is no flood; these are: {', '.join(FLOODS)}")
         self._open(reader)
         trial = self._trial(reader, flood, rate, seconds)
         self._readers[reader].ask("close")

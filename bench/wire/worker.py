@@ -7,6 +7,7 @@ import os
 import select
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from fastmld_bench.wire.namespace import Namespace
@@ -23,31 +24,29 @@ class Worker:
         self._module = module
         self._process = namespace.start(sys.executable, "-m", f"{__package__}.{module}", str(core), *arguments)
         self.pid = self._process.pid
+        self._last_word: str | None = None
         self.hear()
 
     def ask(self, do: str, within_s: float = 30, **what: Any) -> Any:
         """Have it do something; its answer. Raises WorkerEnded."""
-        self.tell(do, **what)
+        if self._last_word is None:
+            with suppress(BrokenPipeError):  # hear tells why
+                self._process.stdin.write(json.dumps({"do": do, **what}) + "\n")
+                self._process.stdin.flush()
         return self.hear(within_s)
 
-    def tell(self, do: str, **what: Any) -> None:
-        """Have it do something: `hear` has the answer."""
-        try:
-            self._process.stdin.write(json.dumps({"do": do, **what}) + "\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            self.hear()
-
     def hear(self, within_s: float = 30) -> Any:
-        """The next answer: never more than one is on its way. Raises WorkerEnded."""
-        line = ""
-        if select.select([self._process.stdout], [], [], within_s)[0]:
-            line = self._process.stdout.readline()
-        if not line:
+        """The next answer. Raises WorkerEnded."""
+        if self._last_word is None:
+            line = ""
+            if select.select([self._process.stdout], [], [], within_s)[0]:
+                line = self._process.stdout.readline()
+            if line:
+                return json.loads(line)
             self._process.kill()
             _, said = self._process.communicate()
-            raise WorkerEnded(f"{self._module}: {(said.strip().splitlines() or ['no answer'])[-1]}")
-        return json.loads(line)
+            self._last_word = (said.strip().splitlines() or ["no answer"])[-1]
+        raise WorkerEnded(f"{self._module}: {self._last_word}")
 
 
 def begin() -> list[str]:
