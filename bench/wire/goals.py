@@ -25,9 +25,9 @@ Row = dict[str, Any]
 SEED: Final = 1
 _FEWEST: Final = 3  # pairs or floods that a claim stands on
 _BOTH_HOLD: Final = 0.7  # of the lower of the two highest rates
-_LOWER: Final = 0.95  # of the rate before, where a flood lost a frame or the generator did not hold it
+_LOWER: Final = 0.9  # of the rate before, where a flood lost a frame or the generator did not hold it
 _FLOODS: Final = 3  # P8
-_FLOODS_AT_MOST: Final = 6
+_FLOODS_AT_MOST: Final = 8
 _TO_THE_KERNEL: Final = 50  # Queries a second that it keeps up with
 _TOO_MANY: Final = 5000  # Queries a second that it does not
 _REPORTS: Final = 65_536  # of one turn of P9
@@ -36,8 +36,9 @@ _BINS_MS: Final = (*(step / 4 for step in range(20)), *range(5, 20), *range(20, 
 
 @dataclass(frozen=True)
 class _Plan:
+    search_s: float = 1.0  # of a trial: the ring hides from short ones what is lost in the long run
+    rounds: int = 6
     trial_s: float = 0.6
-    rounds: int = 6  # of the search
     pairs: int = 15
     flood_s: float = 3.0
     kernel_pairs: int = 9
@@ -48,7 +49,7 @@ class _Plan:
     beside_s: float = 2.0
 
 
-_QUICK: Final = _Plan(0.4, 3, 3, 1.5, 3, 0.5, 8, (0.5,), (200,), 1.0)
+_QUICK: Final = _Plan(0.5, 3, 0.4, 3, 1.5, 3, 0.5, 8, (0.5,), (200,), 1.0)
 
 
 def measure(progress: Progress, quick: bool = False) -> dict[str, Any]:
@@ -115,14 +116,16 @@ class _Measuring:
         context = row["context"]
         for place, reader in enumerate(("walker", "listener")):
             self.progress(f"the wire: the highest rate without loss, {reader}", 0.02 + 0.08 * place)
-            found = search.highest(self._trials(reader), self.plan.rounds)
+            found = search.highest(self._trials(reader, "queries", self.plan.search_s), self.plan.rounds)
             self.held[reader] = found.rate if found.limit == "reader" else _LOWER * found.rate
             context[f"{reader}_highest_pps"] = found.rate
             context[f"{reader}_limit"] = found.limit
             context[f"{reader}_thrown_out"] = found.thrown_out
             context[f"{reader}_generator_ns_a_frame"] = found.generator_ns_a_frame
             swept = [
-                self._trial(reader, "queries", part * found.flat_out) for part in self.plan.sweep if found.flat_out
+                self._trial(reader, "queries", self.plan.trial_s, part * found.flat_out)
+                for part in self.plan.sweep
+                if found.flat_out
             ]
             trials = sorted(
                 (*found.trials, *(trial for trial in swept if not trial.why_not)), key=lambda each: each.held
@@ -150,11 +153,11 @@ class _Measuring:
             "ratio_while_no_timer_ends": _median(a / b for a, b in _cpu_a_packet(running)) if running else None,
         }
 
-    def _trials(self, reader: str, flood: str = "queries") -> search.Try:
-        return partial(self._trial, reader, flood)
+    def _trials(self, reader: str, flood: str = "queries", seconds: float | None = None) -> search.Try:
+        return partial(self._trial, reader, flood, seconds or self.plan.trial_s)
 
-    def _trial(self, reader: str, flood: str, rate: float) -> Trial:
-        return self.cable.trial(reader, flood, rate, self.plan.trial_s)
+    def _trial(self, reader: str, flood: str, seconds: float, rate: float) -> Trial:
+        return self.cable.trial(reader, flood, rate, seconds)
 
     def _last_thrown_out(self) -> str:
         return (self.cable.thrown_out or ["every trial lost some"])[-1]
