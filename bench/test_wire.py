@@ -38,6 +38,9 @@ def test_a_walker_sees_all_that_the_generator_says_it_sent(cable: Cable) -> None
     assert trial.dropped == 0
     assert trial.sent <= RATE * SECONDS + 1
     assert trial.reader_ns > 0
+    flood = trial.flood
+    assert flood.start_ns < flood.last_ns <= flood.end_ns
+    assert 1e9 / RATE <= flood.pause_ns < flood.end_ns - flood.start_ns
 
 
 def test_flat_out_is_faster(cable: Cable) -> None:
@@ -108,7 +111,7 @@ def test_scapy_finds_version_2_right() -> None:
 
 
 def trial(offered: float, held: float, sent: int, seen: int, dropped: int) -> Trial:
-    return Trial(offered, held, sent, seen, dropped, 1, 1, 0, Flooded(0, 10**9, sent, 0), {})
+    return Trial(offered, held, sent, seen, dropped, 1, 1, 0, Flooded(0, 10**9, sent, 0, 10**9, 0), {})
 
 
 class Bench:
@@ -174,7 +177,7 @@ def test_who_was_answered_in_time() -> None:
     }
     heard = np.array([(at * ms, group) for group, times in reports.items() for at in times], HEARD)
     np.random.default_rng(1).shuffle(heard)
-    flood = Flooded(0, 5000 * ms, 500, 1000)
+    flood = Flooded(0, 5000 * ms, 500, 1000, last_ns=4990 * ms, pause_ns=10 * ms)
     allowed = far_end.latest_answers_ms(heard, 7, flood) <= 1010
     assert allowed.tolist() == [True, True, False, False, False, False, False]
     assert far_end.in_time(heard, 7, flood) == pytest.approx(2 / 7)

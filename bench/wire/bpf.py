@@ -38,7 +38,7 @@ _BATCH: Final = 64  # packets that the kernel takes at once
 _ROOM: Final = 96  # octets that a frame has in the table, from _FIRST on
 _FIRST: Final = 64
 # What stands before the frames, 8 octets each.
-_COUNT, _SKIPPED, _START_NS, _DURATION_NS, _RATE, _MOST_LATE = (8 * i for i in range(6))
+_COUNT, _SKIPPED, _START_NS, _DURATION_NS, _RATE, _MOST_LATE, _LATEST_NS, _PAUSE_NS = range(0, 64, 8)
 _RATE_SHIFT: Final = 32  # of frames a nanosecond
 _FOR_EVER: Final = 0xFFFFFFFF
 _PEEP_S: Final = 0.001
@@ -53,11 +53,14 @@ class BpfRefused(Exception):
 
 
 class Sent(NamedTuple):
-    """What a sender says of a flood: frames, and when it began and ended (CLOCK_MONOTONIC)."""
+    """What a sender says of a flood: frames; when it began and ended, and when the last frame left (CLOCK_MONOTONIC);
+    the longest time without one."""
 
     frames: int
     start_ns: int
     end_ns: int
+    last_ns: int
+    pause_ns: int
 
 
 class LiveFrames:
@@ -97,7 +100,7 @@ class LiveFrames:
         """
         pace = 0 if math.isinf(rate) else round(rate / 1e9 * (1 << _RATE_SHIFT))
         most_late = max(1, round(rate * most_late_s)) if pace else 0
-        self._numbers[:6] = 0, 0, 0, round(seconds * 1e9), pace, most_late
+        self._numbers[:] = 0, 0, 0, round(seconds * 1e9), pace, most_late, 0, 0
         before = signal.signal(signal.SIGALRM, lambda *_: None)
         ended = threading.Event()
         clock = threading.Thread(target=self._ring_the_bell, args=(threading.get_ident(), seconds, look, ended))
@@ -110,8 +113,8 @@ class LiveFrames:
             ended.set()
             clock.join()
             signal.signal(signal.SIGALRM, before)
-        sent, _, start_ns = self._numbers[:3].tolist()
-        return Sent(sent, start_ns, start_ns + round(seconds * 1e9))
+        sent, _, start_ns, duration_ns, _, _, latest_ns, pause_ns = self._numbers.tolist()
+        return Sent(sent, start_ns, start_ns + duration_ns, start_ns + latest_ns, pause_ns)
 
     def _ring_the_bell(self, thread: int, seconds: float, look: Callable[[], object], ended: threading.Event) -> None:
         """The program alone knows when it began."""
@@ -158,8 +161,8 @@ def _i(code: int, target: int = 0, source: int = 0, offset: int = 0, operand: in
 def _program(table: int, n: int, length: int) -> bytes:
     """table: a descriptor; n frames of length octets are in it.
 
-    Registers: 6 the context, 7 the table; 0 nanoseconds since the start; 1 frames due, later where the next one is;
-    2 and 3 the packet and its end.
+    Registers: 6 the context, 7 the table; 0 and 8 nanoseconds since the start; 1 frames due, later where the next one
+    is; 2 and 3 the packet and its end.
     """
     copy, at = b"", 0
     for size in _LOAD:
@@ -173,7 +176,7 @@ def _program(table: int, n: int, length: int) -> bytes:
         + _i(_CALL, operand=_KTIME_GET_NS)
         + _i(_LOAD[8], 1, 7, _START_NS) + _i(_IF_GREATER, 1, 0, 2)
         + _i(_SET | _REGISTER, 1, 0) + _i(_STORE[8], 7, 0, _START_NS)
-        + _i(_SUBTRACT | _REGISTER, 0, 1) + _i(_LOAD[8], 1, 7, _DURATION_NS)
+        + _i(_SUBTRACT | _REGISTER, 0, 1) + _i(_SET | _REGISTER, 8, 0) + _i(_LOAD[8], 1, 7, _DURATION_NS)
         + _i(_IF_GREATER | _REGISTER, 1, 0, len(drop) // 8) + drop
     )  # fmt: skip
     skip = (
@@ -188,6 +191,11 @@ def _program(table: int, n: int, length: int) -> bytes:
         + _i(_LOAD[8], 2, 7, _MOST_LATE)
         + _i(_IF_AT_LEAST | _REGISTER, 2, 1, len(skip) // 8) + skip
     )  # fmt: skip
+    note = (
+        _i(_SET | _REGISTER, 3, 8) + _i(_LOAD[8], 0, 7, _LATEST_NS) + _i(_SUBTRACT | _REGISTER, 3, 0)
+        + _i(_STORE[8], 7, 8, _LATEST_NS)
+        + _i(_LOAD[8], 0, 7, _PAUSE_NS) + _i(_IF_AT_LEAST | _REGISTER, 0, 3, 1) + _i(_STORE[8], 7, 3, _PAUSE_NS)
+    )  # fmt: skip
     send = (
         _i(_LOAD[4], 2, 6, 0) + _i(_LOAD[4], 3, 6, 4)
         + _i(_SET | _REGISTER, 4, 2) + _i(_ADD, 4, operand=length)
@@ -197,4 +205,4 @@ def _program(table: int, n: int, length: int) -> bytes:
         + _i(_AND, 1, operand=n - 1) + _i(_MULTIPLY, 1, operand=_ROOM) + _i(_ADD | _REGISTER, 1, 7)
         + copy + _i(_SET, 0, operand=_TX) + _i(_EXIT)
     )  # fmt: skip
-    return begin + _i(_LOAD[8], 2, 7, _RATE) + _i(_IF_EQUAL, 2, 0, len(pace) // 8) + pace + send
+    return begin + _i(_LOAD[8], 2, 7, _RATE) + _i(_IF_EQUAL, 2, 0, len(pace) // 8) + pace + note + send

@@ -150,7 +150,7 @@ class Cable:
         time.sleep(_SETTLED_S)
         after = self._readers[reader].ask("mark")
         more = {name: after[name] - before[name] for name in after}
-        flooded = Flooded(sent["start_ns"], sent["end_ns"], sent["frames"], delay_ms)
+        flooded = flooded_by(sent, delay_ms)
         trial = Trial(
             rate, sent["frames"] / seconds, sent["frames"], more["ring_frames"], more["ring_dropped"],
             sent["reader_ns"], sent["generator_ns"], sent["waited_ns"], flooded, more,
@@ -161,6 +161,11 @@ class Cable:
 
     def _flood(self, flood: str) -> dict[str, Any]:
         return {"interface": "g0", "flood": flood, "listened": self.groups, "seed": self.seed}
+
+
+def flooded_by(sent: dict[str, int], delay_ms: int) -> Flooded:
+    """What Cable.send says, of Queries of one delay."""
+    return Flooded(**{name: sent[name] for name in Flooded._fields if name != "delay_ms"}, delay_ms=delay_ms)
 
 
 def _lab() -> Lab:

@@ -77,22 +77,22 @@ def _heard(buffer: npt.NDArray[np.uint8], frames: npt.NDArray[np.int64], groups:
 
 
 class Flooded(NamedTuple):
-    """General Queries at even distances, from start_ns to end_ns (CLOCK_MONOTONIC), all of one delay."""
+    """Queries of one delay, from start_ns to end_ns: the last one at last_ns, and never pause_ns without one."""
 
     start_ns: int
     end_ns: int
     frames: int
     delay_ms: int
+    last_ns: int
+    pause_ns: int
 
 
 def latest_answers_ms(heard: Heard, groups: int, flood: Flooded) -> npt.NDArray[np.float64]:
     """(groups,) how long the Query that waited longest was without a Report of each group; inf: for ever.
 
-    Groups are numbered from 0. Between two Reports of a group there was a Query right after the first: only the second
-    answers it.
+    Groups are numbered from 0. A Report was followed by a Query, after pause_ns at the latest, which only the group's
+    next Report answers.
     """
-    between_ns = (flood.end_ns - flood.start_ns) / max(1, flood.frames)
-    last_query_ns = flood.end_ns - 1.5 * between_ns
     order = np.lexsort((heard["ns"], heard["group"]))
     group, ns = heard["group"][order].astype(np.int64), heard["ns"][order].astype(np.float64)
     mine = (group < groups) & (ns >= flood.start_ns)
@@ -100,10 +100,10 @@ def latest_answers_ms(heard: Heard, groups: int, flood: Flooded) -> npt.NDArray[
     first = np.concatenate(([True], group[1:] != group[:-1])) if len(group) else np.empty(0, bool)
     asked = np.where(first, flood.start_ns, np.roll(ns, 1))
     worst = np.zeros(groups)
-    np.maximum.at(worst, group, np.where(asked <= last_query_ns, ns - asked - between_ns, 0))
+    np.maximum.at(worst, group, np.where(asked < flood.last_ns, ns - asked - flood.pause_ns, 0))
     last = np.full(groups, -np.inf)
     np.maximum.at(last, group, ns)
-    worst[last < last_query_ns] = np.inf
+    worst[last < flood.last_ns] = np.inf
     return worst / 1e6
 
 

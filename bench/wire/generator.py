@@ -45,7 +45,8 @@ class Sendmmsg:
     def flood(self, rate: float, seconds: float, most_late_s: float, look: Callable[[], object]) -> Sent:
         """As LiveFrames.flood."""
         look()
-        sent, skipped, start_ns = 0, 0.0, time.monotonic_ns()
+        sent, skipped, start_ns, pause_ns = 0, 0.0, time.monotonic_ns(), 0
+        last_ns = start_ns
         end_ns = start_ns + round(seconds * 1e9)
         most_late = max(1.0, rate * most_late_s)
         while (now_ns := time.monotonic_ns()) < end_ns:
@@ -59,8 +60,9 @@ class Sendmmsg:
                 skipped += due - most_late
                 due = most_late
             sent += self._send(int(min(due, _MOST_AT_ONCE)))
+            last_ns, pause_ns = now_ns, max(pause_ns, now_ns - last_ns)
         look()
-        return Sent(sent, start_ns, end_ns)
+        return Sent(sent, start_ns, end_ns, last_ns, pause_ns)
 
     def _send(self, n: int) -> int:
         """At most n frames, up to the end of the table; how many the socket took."""

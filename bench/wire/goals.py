@@ -28,6 +28,7 @@ _BOTH_HOLD: Final = 0.7  # of the lower of the two highest rates
 _LOWER: Final = 0.9  # of the rate before, where a flood lost a frame or the generator did not hold it
 _FLOODS: Final = 3  # P8
 _FLOODS_AT_MOST: Final = 8
+_LONGEST_PAUSE_NS: Final = 10_000_000  # without a Query
 _TO_THE_KERNEL: Final = 50  # Queries a second that it keeps up with
 _TOO_MANY: Final = 5000  # Queries a second that it does not
 _REPORTS: Final = 65_536  # of one turn of P9
@@ -168,16 +169,19 @@ class _Measuring:
         rate = self.held.get("listener", 0.0)
         if not rate:
             raise _NoFigure("there is no rate at which the listener lost nothing")
-        shares, late, waited, held, lost, attempts = [], [], [], [], 0, 0
+        shares, late, waited, held, pauses_ns, lost, attempts = [], [], [], [], [], 0, 0
         while len(shares) < _FLOODS and attempts < _FLOODS_AT_MOST:
             self.progress("the wire: each group is answered for", 0.38 + 0.12 * attempts / _FLOODS_AT_MOST)
             attempts += 1
             trial, heard, meant = self.cable.answered("queries_of_1s", rate, self.plan.flood_s, ANSWER_MS)
-            if trial.why_not or not trial.lossless:
+            paused = trial.flood.pause_ns > _LONGEST_PAUSE_NS
+            if trial.why_not or paused or not trial.lossless:
                 lost += not trial.lossless
+                self.cable.thrown_out += ["the generator paused in a flood"] if paused else []
                 rate *= _LOWER
                 continue
             held.append(trial.held)
+            pauses_ns.append(trial.flood.pause_ns)
             beside_linux = self._told("fastmld", trial.held, trial.flood, heard)
             shares.append(100 * far_end.in_time(heard, self.cable.groups, trial.flood))
             late.append(far_end.lateness_ms(heard, meant))
@@ -200,6 +204,7 @@ class _Measuring:
                 "floods_that_lost_a_frame": lost,
                 "delay_ms": ANSWER_MS,
                 "held_pps": _median(held),
+                "longest_pause_ms": max(pauses_ns) / 1e6,
                 "reports": len(lateness),
                 "lateness_ms": _percentiles(lateness),
                 "longest_wait_ms": _percentiles(waits),

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from fastmld_bench import workloads
-from fastmld_bench.wire.cable import Cable, lay
+from fastmld_bench.wire.cable import Cable, flooded_by, lay
 from fastmld_bench.wire.far_end import Flooded, Heard
 from fastmld_bench.wire.namespace import Refused
 
@@ -90,7 +90,7 @@ class KernelListener:
     def _flood(self, flood: str, rate: float, seconds: float, delay_ms: int) -> Flooded:
         # sendmmsg: it sleeps between Queries, and leaves its core to the kernel's threads.
         sent = self._cable.send(flood, rate, seconds, interface="g1", sender="sendmmsg")
-        return Flooded(sent["start_ns"], sent["end_ns"], sent["frames"], delay_ms)
+        return flooded_by(sent, delay_ms)
 
 
 def _threads_ns() -> dict[int, int]:
