@@ -24,6 +24,7 @@ Deadlines = npt.NDArray[np.int64]
 WINDOW_MS: Final = 10_000  # in which timers end
 STEP_MS: Final = 10  # of one advance to the next
 _STARTS: Final = move(State.DELAYING, _native.lib.FASTMLD_TIMER_SET)
+_ENDS: Final = move(State.IDLE, _native.lib.FASTMLD_TIMER_STOP)
 
 
 class Wheel(NamedTuple):
@@ -45,6 +46,12 @@ def _write(ours: _Ours, rows: Rows, deadlines_ms: Deadlines) -> None:
     ours.table.write(rows, _STARTS, 0, deadlines_ms)
 
 
+def _due(ours: _Ours, until_ms: int) -> Rows:
+    rows = ours.timers.due(until_ms)
+    ours.table.write(rows, _ENDS)  # as the engine does: whoever takes a timer moves its row on
+    return rows
+
+
 class _Kept:
     def __init__(self, table: GroupTable) -> None:
         self.deadline_ms = np.full(len(table.deadline_ms), NO_DEADLINE)
@@ -56,8 +63,8 @@ def _note(kept: _Kept, rows: Rows, deadlines_ms: Deadlines) -> None:
 
 
 def _scan(kept: _Kept, until_ms: int) -> Rows:
-    rows = np.flatnonzero(kept.deadline_ms <= until_ms)
-    rows = rows[np.argsort(kept.deadline_ms[rows], kind="stable")].astype(np.uint32)
+    rows: Rows = np.flatnonzero(kept.deadline_ms <= until_ms).astype(np.uint32)
+    rows = rows[np.argsort(kept.deadline_ms[rows], kind="stable")]
     kept.deadline_ms[rows] = NO_DEADLINE
     return rows
 
@@ -79,7 +86,7 @@ def _pop(kept: _Kept, until_ms: int) -> Rows:
 
 
 WHEELS: Final = {
-    "fastmld": Wheel(_Ours, _write, lambda ours, until_ms: ours.timers.due(until_ms)),
+    "fastmld": Wheel(_Ours, _write, _due),
     "flat_scan": Wheel(_Kept, _note, _scan),
     "heapq": Wheel(_Kept, _push, _pop),
 }

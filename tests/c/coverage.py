@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 OUT = ROOT / "build" / "coverage"
-TESTS = ["test_ladder.py", "test_exhaustive.py", "test_hostile.py", "test_corpus.py"]
+TESTS = ["test_ladder.py", "test_exhaustive.py", "test_hostile_frames.py", "test_corpus.py"]
 UNIT = "ladder"  # and what it includes
 
 
