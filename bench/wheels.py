@@ -43,7 +43,7 @@ class _Ours:
 
 
 def _write(ours: _Ours, rows: Rows, deadlines_ms: Deadlines) -> None:
-    ours.table.write(rows, _STARTS, 0, deadlines_ms)
+    ours.table.write(rows, _STARTS, deadlines_ms)
 
 
 def _due(ours: _Ours, until_ms: int) -> Rows:

@@ -206,7 +206,7 @@ static void note_rare(const struct batch *batch, uint32_t port, uint32_t number)
 static ALWAYS_INLINE void check_run(const struct batch *batch, uint32_t step, uint32_t start, uint32_t run,
                              struct lookup *lookups)
 {
-    const fastmld_table *table = batch->table;
+    const fastmld_table table = *batch->table; /* a copy: no store of ours can change its keys */
     const fastmld_interface *interface = batch->interface;
     const uint8_t *buffer = batch->buffer;
     const int64_t *offsets = batch->offsets + start;
@@ -229,8 +229,8 @@ static ALWAYS_INLINE void check_run(const struct batch *batch, uint32_t step, ui
         if (!usual_frame(&interface[port], frame, length, &lookup->message))
             lookup->verdict = fastmld_ladder(&interface[port], frame, length, &lookup->message);
         if (has_group(&lookup->message)) {
-            lookup->hash = table_hash(table, (uint16_t)port, frame + lookup->message.group);
-            PREFETCH(&table->slots[table_slot(table, lookup->hash)]);
+            lookup->hash = table_hash(&table, (uint16_t)port, frame + lookup->message.group);
+            PREFETCH(&table.slots[table_slot(&table, lookup->hash)]);
         }
     }
 }

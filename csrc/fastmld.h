@@ -192,11 +192,11 @@ typedef struct {
 /*
  * Write moves[i] into rows[i], with now_ms[i] and delays_ms[i]; a step of 0 takes element 0 of a column for all rows. DRAW ends
  * the timer at now_ms and a delay drawn for the row, uniform on 1..delays_ms, a pure function of (seed, interface, address,
- * now_ms, delay) and consistent: see draw.h. SET ends it at now_ms + delays_ms; STOP has it end never: INT64_MAX.
+ * now_ms, delay) and consistent: see draw.h. SET ends it at now_ms; STOP has it end never: INT64_MAX.
  */
 void fastmld_write(fastmld_table *table, uint64_t seed, const uint32_t *rows, uint32_t n,
                    const fastmld_move *moves, uint32_t move_step, const int64_t *now_ms, uint32_t now_step,
-                   const int64_t *delays_ms, uint32_t delay_step);
+                   const int32_t *delays_ms, uint32_t delay_step);
 
 /*
  * Take out of n blocks the timers of an interface (-1: of any) that end by due_ms, and those that move and end after later_ms:

@@ -20,14 +20,14 @@ static void widen_bounds(fastmld_table *table, uint32_t row, uint8_t state, int6
 }
 
 void fastmld_write(fastmld_table *table, uint64_t seed, const uint32_t *rows, uint32_t n, const fastmld_move *moves,
-                   uint32_t move_step, const int64_t *now_ms, uint32_t now_step, const int64_t *delays_ms,
+                   uint32_t move_step, const int64_t *now_ms, uint32_t now_step, const int32_t *delays_ms,
                    uint32_t delay_step)
 {
     for (uint32_t i = 0; i < n; i++) {
         fastmld_row *row = &table->rows[rows[i]];
         const fastmld_move *move = &moves[(uint64_t)i * move_step];
         const int64_t now = now_ms[(uint64_t)i * now_step];
-        const int64_t delay = delays_ms[(uint64_t)i * delay_step];
+        const uint32_t delay = (uint32_t)delays_ms[(uint64_t)i * delay_step];
 
         if (n - i > AHEAD) {
             PREFETCH(&table->rows[rows[i + AHEAD]]);
@@ -38,8 +38,8 @@ void fastmld_write(fastmld_table *table, uint64_t seed, const uint32_t *rows, ui
         if (move->timer == FASTMLD_TIMER_KEEP)
             continue;
         const int64_t deadline_ms = move->timer == FASTMLD_TIMER_STOP  ? INT64_MAX
-                                    : move->timer == FASTMLD_TIMER_SET ? now + delay
-                                    : now + draw_delay(draw_origin(seed, row, now), (uint32_t)delay);
+                                    : move->timer == FASTMLD_TIMER_SET ? now
+                                    : now + draw_delay(draw_origin(seed, row, now), delay);
         table->deadline_ms[rows[i]] = deadline_ms;
         widen_bounds(table, rows[i], move->state, deadline_ms);
     }

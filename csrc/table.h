@@ -20,11 +20,9 @@
 
 static inline uint64_t table_hash(const fastmld_table *table, uint16_t interface, const uint8_t *address)
 {
-    uint32_t word[4];
-    memcpy(word, address, 16);
     const uint64_t *key = table->key;
-    return (key[0] + word[1]) * (key[1] + word[0]) + (key[2] + word[3]) * (key[3] + word[2]) +
-           (key[4] + interface) * key[5] + key[6];
+    return (key[0] + word32(address + 4)) * (key[1] + word32(address)) +
+           (key[2] + word32(address + 12)) * (key[3] + word32(address + 8)) + (key[4] + interface) * key[5] + key[6];
 }
 
 /* The strong bits of the hash are its upper 32: the slot comes from the top, the tag from what follows. */

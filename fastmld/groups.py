@@ -115,18 +115,18 @@ class GroupTable:
         rows: Rows,
         moves: npt.NDArray[Any],
         now_ms: int | npt.NDArray[np.int64] = 0,
-        delays_ms: int | npt.NDArray[np.int64] = 0,
+        delays_ms: int | npt.NDArray[np.int32] = 0,
     ) -> None:
         """Move rows on: moves is (N,) of _native.MOVE, or (1,) where all move alike.
 
-        Timers that start do so at now_ms, for delays_ms or a draw of 1 to delays_ms: one number, or (N,) of them.
+        Timers that are drawn end 1 to delays_ms after now_ms, those that are set at now_ms: numbers, or (N,) of them.
         """
         now = np.atleast_1d(np.asarray(now_ms, np.int64))
-        delays = np.atleast_1d(np.asarray(delays_ms, np.int64))
+        delays = np.atleast_1d(np.asarray(delays_ms, np.int32))
         lib.fastmld_write(
             self.c, self._seed, pin("uint32_t[]", np.ascontiguousarray(rows)), len(rows),
             pin("fastmld_move[]", moves), int(len(moves) > 1), pin("int64_t[]", now), int(len(now) > 1),
-            pin("int64_t[]", delays), int(len(delays) > 1),
+            pin("int32_t[]", delays), int(len(delays) > 1),
         )  # fmt: skip
 
     def release(self, interface: int, rows: Rows) -> None:

@@ -63,7 +63,7 @@ class Memberships:
         self._debts = Debts(self.table, self.interfaces)
         # By interface: no timer ends later; the Unsolicited Report Interval; the template of its frames.
         self._bound_ms = np.full(1 << 16, _NO_BOUND, np.int64)
-        self._interval_ms = np.zeros(1 << 16, np.int64)
+        self._interval_ms = np.zeros(1 << 16, np.int32)
         self.template_of = np.zeros(1 << 16, np.uint32)
 
     def add(self, interface: Interface) -> None:
@@ -82,7 +82,7 @@ class Memberships:
         table.state[new[silent]] = State.SILENT
         speaking = new[~silent] if silent.any() else new
         if delay_ms > 0 and interface.kind != "loopback":
-            self.table.write(speaking, _DELAYED, now_ms, delay_ms)
+            self.table.write(speaking, _DELAYED, now_ms + delay_ms)
         elif interface.talks:
             self._start(interface, speaking, now_ms)
 
@@ -191,10 +191,9 @@ class Memberships:
         if self._debts:  # since classify looked, some rows may have come to owe a Report
             folds = folds._replace(key=folds.key & ~STATE_OF_KEY | self.table.state[folds.row])
         heard = hear(folds, now_ms)
-        delays_ms = folds.delay_ms.astype(np.int64)
         self._idle.append(folds.row[RESTS[heard.outcome] & (folds.flags & LISTED_IDLE == 0)])
-        self.table.write(folds.row, _OUTCOMES[heard.outcome], now_ms, delays_ms)
-        self._raise_bounds(folds.row[heard.starts], now_ms + delays_ms[heard.starts])
+        self.table.write(folds.row, _OUTCOMES[heard.outcome], now_ms, folds.delay_ms)
+        self._raise_bounds(folds.row, now_ms, folds.delay_ms * heard.starts)
 
     def _answer(self, asked: Any, pools: dict[int, Rows], now_ms: int) -> None:
         """Queries with delay 0: each is answered at once, in the order of the Queries, while tokens last.
@@ -340,7 +339,7 @@ class Memberships:
         from_ms = times_ms if isinstance(times_ms, int) else times_ms[again]
         intervals_ms = self._interval_ms[table.interface[repeating]]
         self.table.write(repeating, _SAID_AND_REPEATED, from_ms, intervals_ms)
-        self._raise_bounds(repeating, from_ms + intervals_ms)
+        self._raise_bounds(repeating, from_ms, intervals_ms)
         return rows, times_ms
 
     def _rest(self, rows: Rows) -> None:
@@ -349,15 +348,15 @@ class Memberships:
         self.table.write(rows, _SAID)
         self._idle.append(fresh)
 
-    def _raise_bounds(self, rows: Rows, until_ms: npt.NDArray[np.int64]) -> None:
-        """Timers were started that end by until_ms."""
-        if not len(rows):
-            return
+    def _raise_bounds(self, rows: Rows, now_ms: Times, delays_ms: npt.NDArray[np.int32]) -> None:
+        """Timers were started at now_ms that end within delays_ms, where that is not 0."""
         sole = self.table.sole_interface
         if sole is None:
+            until_ms = np.asarray(now_ms, np.int64) + delays_ms
             np.maximum.at(self._bound_ms, self.table.interface[rows], until_ms)
-        else:
-            self._bound_ms[sole] = max(self._bound_ms[sole], until_ms.max())
+        elif len(rows):
+            latest_ms = now_ms if isinstance(now_ms, int) else int(now_ms.max())
+            self._bound_ms[sole] = max(int(self._bound_ms[sole]), latest_ms + int(delays_ms.max()))
 
     def _stop(self, rows: Rows, state: State) -> None:
         """End timers where nothing follows from it, and take back what was said."""

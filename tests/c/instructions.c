@@ -22,6 +22,7 @@ static fastmld_table make_table(uint32_t groups)
     while (1u << table.slots_log2 < 2 * groups)
         table.slots_log2++;
     table.rows = calloc(groups, sizeof *table.rows);
+    table.deadline_ms = calloc(groups, sizeof *table.deadline_ms);
     table.slots = calloc((size_t)1 << table.slots_log2, sizeof *table.slots);
     uint8_t *addresses = malloc((size_t)groups * 16);
     uint32_t *rows = malloc(groups * sizeof *rows);

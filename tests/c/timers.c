@@ -1,6 +1,7 @@
 #include "timers.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "fuzz.h"
 #include "random.h"
@@ -17,11 +18,11 @@ static int moves(const fastmld_row *row)
     return runs(row) && (row->state & FASTMLD_STATE_MOVES) != 0;
 }
 
-static int64_t drawn_ms(struct world *world, uint64_t seed, uint32_t row, int64_t now_ms, int64_t delay_ms)
+static int64_t drawn_ms(struct world *world, uint64_t seed, uint32_t row, int64_t now_ms, int32_t delay_ms)
 {
     const fastmld_move move = {.state = FASTMLD_STATE_RUNS | FASTMLD_STATE_MOVES, .timer = FASTMLD_TIMER_DRAW};
     fastmld_write(&world->table, seed, &row, 1, &move, 0, &now_ms, 0, &delay_ms, 0);
-    return world->table.rows[row].deadline_ms - now_ms;
+    return world->table.deadline_ms[row] - now_ms;
 }
 
 /* Draws of one moment are on 1..delay and consistent: what fits in a shorter delay is its draw too. */
@@ -30,7 +31,8 @@ static void judge_draws(struct world *world, int64_t now_ms)
     const uint64_t seed = random_next(&world->random);
     const uint32_t row = world_below(world, world->n_rows);
     const uint32_t bits = 1 + world_below(world, 24);
-    const int64_t shorter = 1 + world_below(world, 1u << bits), longer = shorter + world_below(world, 1u << bits);
+    const int32_t shorter = 1 + (int32_t)world_below(world, 1u << bits);
+    const int32_t longer = shorter + (int32_t)world_below(world, 1u << bits);
     const int64_t one = drawn_ms(world, seed, row, now_ms, shorter), other = drawn_ms(world, seed, row, now_ms, longer);
 
     HOLD(one >= 1 && one <= shorter && other >= 1 && other <= longer);
@@ -53,32 +55,37 @@ static void judge_writes(struct world *world, int64_t now_ms)
     const uint32_t n = world_below(world, world->n_rows + 1);
     uint32_t *rows = malloc((n + 1) * sizeof *rows);
     fastmld_row *before = malloc((n + 1) * sizeof *before);
+    int64_t *deadlines_ms = malloc((n + 1) * sizeof *deadlines_ms);
     fastmld_move *moves = malloc((n + 1) * sizeof *moves);
-    int64_t *nows_ms = malloc((n + 1) * sizeof *nows_ms), *delays_ms = malloc((n + 1) * sizeof *delays_ms);
+    int64_t *nows_ms = malloc((n + 1) * sizeof *nows_ms);
+    int32_t *delays_ms = malloc((n + 1) * sizeof *delays_ms);
     const uint32_t step = world_below(world, 2), turn = world_below(world, world->n_rows);
 
     for (uint32_t i = 0; i < n; i++) { /* each row at most once */
         rows[i] = (i + turn) % world->n_rows;
         before[i] = world->table.rows[rows[i]];
+        deadlines_ms[i] = world->table.deadline_ms[rows[i]];
         moves[i] = pick_move(world, &before[i]);
         nows_ms[i] = now_ms + world_below(world, 100);
-        delays_ms[i] = 1 + world_below(world, world_below(world, 2) ? 10 : 1u << 24);
+        delays_ms[i] = 1 + (int32_t)world_below(world, world_below(world, 2) ? 10 : 1u << 24);
     }
     fastmld_write(&world->table, random_next(&world->random), rows, n, moves, 1, nows_ms, step, delays_ms, step);
     for (uint32_t i = 0; i < n; i++) {
         const fastmld_row *row = &world->table.rows[rows[i]];
         const int64_t from_ms = nows_ms[step ? i : 0], delay_ms = delays_ms[step ? i : 0];
+        const int64_t deadline_ms = world->table.deadline_ms[rows[i]];
         HOLD(row->state == moves[i].state);
         HOLD(row->flags == ((before[i].flags & ~moves[i].clear) | moves[i].set));
         switch (moves[i].timer) {
-        case FASTMLD_TIMER_KEEP: HOLD(row->deadline_ms == before[i].deadline_ms); break;
-        case FASTMLD_TIMER_STOP: HOLD(row->deadline_ms == INT64_MAX); break;
-        case FASTMLD_TIMER_SET: HOLD(row->deadline_ms == from_ms + delay_ms); break;
-        default: HOLD(row->deadline_ms > from_ms && row->deadline_ms <= from_ms + delay_ms);
+        case FASTMLD_TIMER_KEEP: HOLD(deadline_ms == deadlines_ms[i]); break;
+        case FASTMLD_TIMER_STOP: HOLD(deadline_ms == INT64_MAX); break;
+        case FASTMLD_TIMER_SET: HOLD(deadline_ms == from_ms); break;
+        default: HOLD(deadline_ms > from_ms && deadline_ms <= from_ms + delay_ms);
         }
     }
     free(rows);
     free(before);
+    free(deadlines_ms);
     free(moves);
     free(nows_ms);
     free(delays_ms);
@@ -91,43 +98,67 @@ static void judge_bounds(const struct world *world)
     for (uint32_t row = 0; row < world->n_rows; row++) {
         const fastmld_row *it = &table->rows[row];
         const uint32_t block = row / FASTMLD_BLOCK_ROWS;
-        HOLD(!runs(it) || (it->deadline_ms >= table->earliest_ms[block] && it->deadline_ms >= table->soonest_ms));
-        HOLD(!moves(it) || it->deadline_ms <= table->latest_ms[block]);
+        const int64_t deadline_ms = table->deadline_ms[row];
+        HOLD(!runs(it) || (deadline_ms >= table->earliest_ms[block] && deadline_ms >= table->soonest_ms));
+        HOLD(!moves(it) || deadline_ms <= table->latest_ms[block]);
+    }
+}
+
+/* Exact bounds of a block, less the timers that are sought. */
+static void find_bounds(const fastmld_table *table, uint32_t block, const uint8_t *sought, int64_t *earliest_ms,
+                        int64_t *latest_ms)
+{
+    *earliest_ms = INT64_MAX;
+    *latest_ms = INT64_MIN;
+    for (uint32_t row = block * FASTMLD_BLOCK_ROWS; row < (block + 1) * FASTMLD_BLOCK_ROWS; row++) {
+        const int64_t deadline_ms = table->deadline_ms[row];
+        if (!runs(&table->rows[row]) || sought[row])
+            continue;
+        if (deadline_ms < *earliest_ms)
+            *earliest_ms = deadline_ms;
+        if (moves(&table->rows[row]) && deadline_ms > *latest_ms)
+            *latest_ms = deadline_ms;
     }
 }
 
 static void judge_taking(struct world *world, int64_t now_ms)
 {
-    const fastmld_table *table = &world->table;
+    fastmld_table *table = &world->table;
     const uint32_t n = world_below(world, BLOCKS + 1), turn = world_below(world, BLOCKS);
     uint32_t *blocks = malloc((n + !n) * sizeof *blocks);
     uint32_t *taken = malloc((n + !n) * FASTMLD_BLOCK_ROWS * sizeof *taken), count = 0;
+    uint8_t *sought = calloc(BLOCKS, FASTMLD_BLOCK_ROWS);
     const int32_t interface = (int32_t)world_below(world, world->n_interfaces + 1) - 1;
     const int64_t due_ms = now_ms + world_below(world, 200), later_ms = due_ms + world_below(world, 1u << 24);
+    int64_t earliest_ms, latest_ms;
 
     for (uint32_t i = 0; i < n; i++)
         blocks[i] = (i + turn) % BLOCKS;
     const uint32_t said = fastmld_take(table, blocks, n, interface, due_ms, later_ms, taken);
     for (uint32_t i = 0; i < n; i++) {
-        int64_t earliest_ms = INT64_MAX, latest_ms = INT64_MIN;
         for (uint32_t row = blocks[i] * FASTMLD_BLOCK_ROWS; row < (blocks[i] + 1) * FASTMLD_BLOCK_ROWS; row++) {
             const fastmld_row *it = &table->rows[row];
-            const int due = runs(it) && it->deadline_ms <= due_ms, late = moves(it) && it->deadline_ms > later_ms;
+            const int due = runs(it) && table->deadline_ms[row] <= due_ms;
+            const int late = moves(it) && table->deadline_ms[row] > later_ms;
             if ((due || late) && (interface == -1 || it->interface == interface)) {
                 HOLD(count < said && taken[count] == row);
+                sought[row] = 1;
                 count++;
-                continue;
             }
-            if (runs(it) && it->deadline_ms < earliest_ms)
-                earliest_ms = it->deadline_ms;
-            if (moves(it) && it->deadline_ms > latest_ms)
-                latest_ms = it->deadline_ms;
         }
-        HOLD(table->earliest_ms[blocks[i]] == earliest_ms && table->latest_ms[blocks[i]] == latest_ms);
+        find_bounds(table, blocks[i], sought, &earliest_ms, &latest_ms);
+        HOLD(table->earliest_ms[blocks[i]] <= earliest_ms && table->latest_ms[blocks[i]] >= latest_ms);
     }
     HOLD(count == said);
+    memset(sought, 0, (size_t)BLOCKS * FASTMLD_BLOCK_ROWS);
+    fastmld_bound(table, blocks, n);
+    for (uint32_t i = 0; i < n; i++) {
+        find_bounds(table, blocks[i], sought, &earliest_ms, &latest_ms);
+        HOLD(table->earliest_ms[blocks[i]] == earliest_ms && table->latest_ms[blocks[i]] == latest_ms);
+    }
     free(blocks);
     free(taken);
+    free(sought);
 }
 
 void timers_judge(struct world *world)

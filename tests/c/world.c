@@ -67,6 +67,9 @@ static void make_table(struct world *world)
     world->table.slots = calloc((size_t)1 << slots_log2, sizeof *world->table.slots);
     for (int i = 0; i < 7; i++)
         world->table.key[i] = world_below(world, 8) ? random_next(&world->random) : 0; /* poor keys: collisions */
+    world->table.deadline_ms = calloc(MAX_ROWS, sizeof *world->table.deadline_ms);
+    for (uint32_t row = 0; row < MAX_ROWS; row++)
+        world->table.deadline_ms[row] = INT64_MAX;
     world->table.earliest_ms = calloc(MAX_ROWS / FASTMLD_BLOCK_ROWS, sizeof *world->table.earliest_ms);
     world->table.latest_ms = calloc(MAX_ROWS / FASTMLD_BLOCK_ROWS, sizeof *world->table.latest_ms);
     world->table.soonest_ms = INT64_MAX;
@@ -141,6 +144,7 @@ void world_make(struct world *world)
 void world_free(struct world *world)
 {
     free(world->table.rows);
+    free(world->table.deadline_ms);
     free(world->table.earliest_ms);
     free(world->table.latest_ms);
     free(world->table.slots);
