@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.util import find_spec
 from typing import Any
 
 from fastmld_bench import memory, series
@@ -65,8 +64,6 @@ def run(wanted: Wanted, progress: Progress) -> Report:
 
 def _wire(wanted: Wanted, goals: list[str], progress: Progress) -> tuple[Measured, str | None]:
     """What is measured on the wire, and why nothing is."""
-    if find_spec("fastmld_bench.wire") is None:
-        return {"rows": [], "series": {}}, "the half on the wire is not there"
     from fastmld_bench import wire
 
     try:
@@ -94,8 +91,6 @@ def _lateness(rows: list[Row]) -> list[Row]:
 
 
 def _offered(wanted: Wanted, rate: int, progress: Progress) -> Measured:
-    if find_spec("fastmld_bench.wire") is None:
-        raise WireRefused("the half on the wire is not there")
     from fastmld_bench.offered import offer
     from fastmld_bench.wire import Refused
 

@@ -1,5 +1,9 @@
-/* The hash of the group table, and one look-up. The hash is strongly universal over the secret key (pair-multiply-shift on
- * 32-bit words), so strangers who choose addresses cannot choose collisions. */
+/*
+ * The hash of the group table, and one look-up. The hash is strongly universal over the secret key (pair-multiply-shift on
+ * 32-bit words), so strangers who choose addresses cannot choose collisions. It is linear in each word, though, and groups
+ * are often numbered one after the other: a key in a hundred would have them stand in a few long rows of slots. The last
+ * step, which needs no key, scatters them.
+ */
 #ifndef FASTMLD_TABLE_H
 #define FASTMLD_TABLE_H
 
@@ -21,8 +25,10 @@
 static inline uint64_t table_hash(const fastmld_table *table, uint16_t interface, const uint8_t *address)
 {
     const uint64_t *key = table->key;
-    return (key[0] + word32(address + 4)) * (key[1] + word32(address)) +
-           (key[2] + word32(address + 12)) * (key[3] + word32(address + 8)) + (key[4] + interface) * key[5] + key[6];
+    const uint64_t hash = (key[0] + word32(address + 4)) * (key[1] + word32(address)) +
+                          (key[2] + word32(address + 12)) * (key[3] + word32(address + 8)) +
+                          (key[4] + interface) * key[5] + key[6];
+    return (hash ^ hash >> 32) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
 /* The strong bits of the hash are its upper 32: the slot comes from the top, the tag from what follows. */

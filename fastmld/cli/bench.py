@@ -126,6 +126,8 @@ def _wanted(
     for name in workload or ():
         if name not in WORKLOADS:
             raise CommandError(f"{name!r} is no workload: they are {', '.join(WORKLOADS)}")
+    if rate is not None and "junk" in (workload or ()):
+        raise CommandError("junk is nothing to offer on the wire: the ring's filter keeps most of it out")
     if only is not None and (workload or rate):
         raise CommandError("--only is about goals: it goes with neither --workload nor --rate")
     if groups is not None and not (workload or rate):
