@@ -121,10 +121,11 @@ void target_run(const uint8_t *input, size_t size)
     uint32_t turn = 0;          /* of the block in which the last frame lay, counted from first */
     for (uint32_t i = 0; i < walked.frames; i++) {
         const uint64_t at = (uint64_t)offsets[i];
-        const uint32_t block = (uint32_t)(at / block_size), place = (block + n_blocks - first) % n_blocks;
-        HOLD(offsets[i] >= 0 && block < n_blocks);
-        HOLD(at % block_size + lengths[i] <= block_size);
-        HOLD(at % block_size >= sizeof(struct tpacket_block_desc) + sizeof(struct tpacket3_hdr));
+        const uint64_t inside = at - (lengths[i] == 0); /* a frame of no octets may begin where its block ends */
+        const uint32_t block = (uint32_t)(inside / block_size), place = (block + n_blocks - first) % n_blocks;
+        HOLD(offsets[i] > 0 && block < n_blocks);
+        HOLD(inside % block_size + lengths[i] <= block_size);
+        HOLD(inside % block_size + 1 >= sizeof(struct tpacket_block_desc) + sizeof(struct tpacket3_hdr));
         HOLD(place < walked.blocks && place >= turn);
         turn = place;
     }
