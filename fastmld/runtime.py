@@ -72,6 +72,8 @@ class Runtime:
         self._more = False
         self._stopping = False
         self._received = False  # frames, in the last pass
+        self._due_ms: int | None = None  # what the engine said of its next deadline, if nothing happened since
+        self._due_known = False
         self._epoll = select.epoll()
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._bell, select.EPOLLIN)
@@ -234,13 +236,15 @@ class Runtime:
 
     def wake(self) -> None:
         """Have the loop look at the engine again."""
+        self._due_known = False
         os.eventfd_write(self._bell, 1)
 
     def work(self, now_ms: int) -> None:
         """One pass, without waiting. now_ms: of the clock."""
         with suppress(BlockingIOError):
             os.eventfd_read(self._bell)
-        deadline_ms = self.engine.next_deadline_ms()
+        deadline_ms = self._due_ms if self._due_known else self.engine.next_deadline_ms()
+        self._due_known = False
         if deadline_ms is not None:
             self.worst_lateness_ms = max(self.worst_lateness_ms, now_ms - deadline_ms)
         self._follow(now_ms)
@@ -261,7 +265,8 @@ class Runtime:
         if self._more:
             return now_ms
         times = [time_ms for link in self._links.values() if (time_ms := link.next_ms()) is not None]
-        deadline_ms = self.engine.next_deadline_ms()
+        deadline_ms = self._due_ms = self.engine.next_deadline_ms()
+        self._due_known = True
         if deadline_ms is not None:
             # What is due and waits for a full link is no reason to spin.
             times.append(deadline_ms if self._room() else max(deadline_ms, now_ms + 1))

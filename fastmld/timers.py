@@ -52,9 +52,11 @@ class Timers:
                 return soonest_ms
         # Once the block that says the least is right, only those that say less than it does then can be wrong.
         block = int(table.earliest_ms.argmin())
+        said_ms = table.earliest_ms[block]
         self._refresh(np.array([block], np.uint32))
-        self._refresh(_blocks(table.earliest_ms < table.earliest_ms[block]))
-        block = int(table.earliest_ms.argmin())
+        if table.earliest_ms[block] != said_ms:
+            self._refresh(_blocks(table.earliest_ms < table.earliest_ms[block]))
+            block = int(table.earliest_ms.argmin())
         soonest_ms = table.c.soonest_ms = int(table.earliest_ms[block])
         rows = slice(block * BLOCK_ROWS, (block + 1) * BLOCK_ROWS)
         found = np.flatnonzero((table.deadline_ms[rows] == soonest_ms) & (table.state[rows] & RUNS != 0))
