@@ -30,6 +30,7 @@ class Message:
     kind: str
     group: bytes
     delay_ms: int
+    octets: bytes = b""  # from the type on, whatever follows the message proper included
 
 
 class Failed(Exception):
@@ -83,7 +84,7 @@ def check(frame: bytes, link: Link) -> Message:
     fail_if(not group_is_right(message), "bad_group")  # rung 14
 
     group = message[8:24]
-    return Message(kind_of(message, link), group, int.from_bytes(message[4:6], "big"))
+    return Message(kind_of(message, link), group, int.from_bytes(message[4:6], "big"), message)
 
 
 def fail_if(wrong: bool, verdict: str) -> None:
