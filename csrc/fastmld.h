@@ -71,9 +71,9 @@ enum {
 enum { FASTMLD_BLOCK_ROWS = 64 };
 
 /*
- * The rows, their deadlines, timers by blocks of FASTMLD_BLOCK_ROWS, and the index from (interface, address) to row: open addressing, a
- * power of two of slots, tag << 32 | row + 1 in each. earliest_ms and latest_ms are bounds, not more: no timer that runs in a
- * block ends before the one, none that moves after the other, and no timer at all before soonest_ms.
+ * The rows, their deadlines, timers by blocks of FASTMLD_BLOCK_ROWS, and the index from (interface, address) to row: open
+ * addressing, a power of two of slots, tag << 32 | row + 1 in each. earliest_ms and latest_ms are bounds, not more: no timer
+ * that runs in a block ends before the one, none that moves after the other, and no timer at all before soonest_ms.
  */
 typedef struct {
     fastmld_row *rows;
@@ -200,8 +200,8 @@ void fastmld_write(fastmld_table *table, uint64_t seed, const uint32_t *rows, ui
 
 /*
  * Take out of n blocks the timers of an interface (-1: of any) that end by due_ms, and those that move and end after later_ms:
- * their rows, which the caller moves on. The bounds of the blocks become those of what is left. Returns how many rows; rows_out has
- * room for all of the blocks.
+ * their rows, which the caller moves on. The bounds of the blocks become those of what is left. Returns how many rows;
+ * rows_out has room for all of the blocks.
  */
 uint32_t fastmld_take(fastmld_table *table, const uint32_t *blocks, uint32_t n, int32_t interface, int64_t due_ms,
                       int64_t later_ms, uint32_t *rows_out);

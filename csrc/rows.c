@@ -136,8 +136,8 @@ static void scan_block(const int64_t *deadline_ms, int64_t due_ms, int64_t later
 }
 #endif
 
-/* One block. It goes by deadlines, which stand close together, and asks only those rows for their state that may be sought. What
- * has a deadline and no timer that runs and moves may make a bound wider than need be. */
+/* One block. It goes by deadlines, which stand close together, and asks only those rows for their state that may be sought.
+ * What has a deadline and no timer that runs and moves may make a bound wider than need be. */
 static uint32_t take_block(fastmld_table *table, uint32_t block, const struct search *search, uint32_t *rows_out)
 {
     const uint32_t first = block * FASTMLD_BLOCK_ROWS;

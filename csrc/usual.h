@@ -1,7 +1,7 @@
 /*
- * The frame that nearly every sender sends, told from all others without a branch: untagged, a hop-by-hop header of 8 octets with
- * MLD's Router Alert and PadN in either order, 24 octets of MLDv1 behind it, valid in every respect. It passes every rung of the
- * ladder, in both profiles; what is not so may pass too, and the ladder says. That the two agree is what tests/c holds.
+ * The frame that nearly every sender sends, told from all others without a branch: untagged, a hop-by-hop header of 8 octets
+ * with MLD's Router Alert and PadN in either order, 24 octets of MLDv1 behind it, valid in every respect. It passes every rung
+ * of the ladder, in both profiles; what is not so may pass too, and the ladder says. That the two agree is what tests/c holds.
  */
 #ifndef FASTMLD_USUAL_H
 #define FASTMLD_USUAL_H

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 # Frames sent in one pass: what arrives meanwhile must fit into a ring.
 _CHUNK: Final = 8192
-# After a pass that received frames the next waits for so long: a pass costs some 0.1 ms however many it finds, and no
-# time is finer than a millisecond anyway. A flood is then carried a thousand frames at a time, not a block at a time.
+# After a pass that received frames the next waits for so long: a pass costs a part of a millisecond however few it
+# finds, and no time is finer than a millisecond anyway. So a flood is carried hundreds of frames at a time.
 PACE_S: Final = 0.001
 _LAST_WORDS_MS: Final = 5000
 

@@ -201,14 +201,22 @@ static void insert_header(struct work *work)
         work->frame[pointer] = kind;
 }
 
-static void remove_header(struct work *work)
+/* An extension header with something in it. */
+static int pick_header(struct work *work, uint32_t *which, uint32_t *at, uint32_t *until)
 {
     if (!work->n_headers)
-        return;
-    const uint32_t which = below(work, work->n_headers);
-    const uint32_t at = work->headers[which];
-    const uint32_t until = which + 1 < work->n_headers ? work->headers[which + 1] : work->message;
-    if (until <= at)
+        return 0;
+    *which = below(work, work->n_headers);
+    *at = work->headers[*which];
+    *until = *which + 1 < work->n_headers ? work->headers[*which + 1] : work->message;
+    return *until > *at;
+}
+
+static void remove_header(struct work *work)
+{
+    uint32_t which, at, until;
+
+    if (!pick_header(work, &which, &at, &until))
         return;
     work->frame[which ? work->headers[which - 1] : work->ip + 6] = work->frame[at];
     splice(work, at, until - at, NULL, 0);
@@ -217,13 +225,9 @@ static void remove_header(struct work *work)
 static void rewrite_options(struct work *work)
 {
     uint8_t header[OPTION_ROOM];
+    uint32_t which, at, until;
 
-    if (!work->n_headers)
-        return;
-    const uint32_t which = below(work, work->n_headers);
-    const uint32_t at = work->headers[which];
-    const uint32_t until = which + 1 < work->n_headers ? work->headers[which + 1] : work->message;
-    if (until <= at)
+    if (!pick_header(work, &which, &at, &until))
         return;
     const uint32_t size = options_header(work, header);
     header[0] = work->frame[at];
