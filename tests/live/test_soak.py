@@ -9,7 +9,7 @@ import pytest
 
 from lab import Lab
 
-pytestmark = pytest.mark.live
+pytestmark = pytest.mark.soak
 SOAK = Path(__file__).parent.parent / "soak" / "soak.py"
 
 
