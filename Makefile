@@ -24,7 +24,8 @@ test: $(BUILT)
 	$(BIN)/pytest -m live $(PYTEST_ARGS)
 
 model: $(BUILT)
-	FASTMLD_MODEL_EVENTS=$(EVENTS) FASTMLD_SEED=$(SEED) $(BIN)/pytest -q tests/test_model.py -k test_a_long_life
+	FASTMLD_MODEL_EVENTS=$(EVENTS) FASTMLD_SEED=$(SEED) $(BIN)/pytest -q -n 2 tests/test_model.py tests/test_model_v2.py \
+		-k "test_a_long_life or test_long_lives"
 
 soak: $(BUILT)
 	$(BIN)/python tests/soak/soak.py --time $(TIME) --seed $(SEED)

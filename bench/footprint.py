@@ -46,7 +46,7 @@ def _in_a_process(how: str) -> dict[str, Any]:
 
 def _join(n: int) -> tuple[Engine, float]:
     engine = Engine(seed=1)
-    engine.add_interface("lan0", mac="02:00:00:00:00:01", link_local="fe80::1", report_rate=None)
+    engine.add_interface("lan0", mac="02:00:00:00:00:01", link_local="fe80::1", report_rate=None, mld_version=1)
     groups = workloads.groups(n)
     return engine, seconds(lambda: engine.join(0, groups, now_ms=0))
 

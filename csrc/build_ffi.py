@@ -5,7 +5,9 @@ from pathlib import Path
 from cffi import FFI
 
 HERE = Path(__file__).parent
-SOURCES = ["ladder.c", "group_table.c", "rows.c", "classify.c", "emit.c", "gather.c", "ring.c"]
+SOURCES = [
+    "ladder.c", "group_table.c", "rows.c", "classify.c", "ask.c", "emit.c", "emit2.c", "gather.c", "ring.c"
+]  # fmt: skip
 BEGIN, END = "/* cdef: begin */", "/* cdef: end */"
 
 # Bytes of strangers are read here. The interpreter's own flags come first, and Debian's fortify too: hence the -U.
@@ -21,7 +23,9 @@ ffibuilder.set_source(
     '#include "fastmld.h"',
     sources=[f"csrc/{name}" for name in SOURCES],
     include_dirs=["csrc"],
-    depends=[f"csrc/{name}" for name in ("fastmld.h", "wire.h", "checksum.h", "draw.h", "table.h", "usual.h")],
+    depends=[
+        f"csrc/{name}" for name in ("fastmld.h", "wire.h", "checksum.h", "draw.h", "table.h", "usual.h", "hear2.h")
+    ],
     extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden", "-D_GNU_SOURCE", *HARDENED],
     extra_link_args=HARDENED_LINK,
     py_limited_api=True,

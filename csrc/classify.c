@@ -2,6 +2,7 @@
  * Check, look up, fold. Forward over the frames: verdicts, and the few that have an effect as events. Then backward over the
  * events: what came last decides, so one step an event is enough in whatever order they came.
  */
+#include "hear2.h"
 #include "table.h"
 #include "usual.h"
 
@@ -183,6 +184,7 @@ struct batch {
     fastmld_event *events;
     uint32_t *answers, *generals;
     fastmld_found *found;
+    fastmld_heard2 *heard2;
 };
 
 /* What is more to note of an event than itself: few are like that. */
@@ -245,8 +247,11 @@ static ALWAYS_INLINE void find_run(const fastmld_table *table, uint32_t run, str
     }
 }
 
-/* Verdicts, counters and events. Which group is listened to nobody can tell, so as little as can be branches on it. */
-static ALWAYS_INLINE void judge_run(const struct batch *batch, uint32_t step, uint32_t start, uint32_t run,
+/*
+ * Verdicts, counters and events. Which group is listened to nobody can tell, so as little as can be branches on it. Returns 0
+ * where it stopped before a frame that changes a mode.
+ */
+static ALWAYS_INLINE int judge_run(const struct batch *batch, uint32_t step, uint32_t start, uint32_t run,
                              const struct lookup *lookups)
 {
     /* In variables of their own: a store to one of the columns might change what batch points to. */
@@ -273,6 +278,12 @@ static ALWAYS_INLINE void judge_run(const struct batch *batch, uint32_t step, ui
             verdict = FASTMLD_BAD_DESTINATION;
         verdict = (message->asks == FASTMLD_ASKS_GROUP) & (row == NO_ROW) ? FASTMLD_BAD_DESTINATION : verdict;
 
+        const int knows_v2 = !(owner->rules & FASTMLD_RULE_V1_ONLY) && verdict == FASTMLD_ACCEPTED;
+        if (knows_v2 && hear2_switches(owner, message)) {
+            batch->heard2->switched = 1 + start + i;
+            batch->found->events = n_events;
+            return 0;
+        }
         const uint8_t kind = verdict == FASTMLD_ACCEPTED ? message->kind : FASTMLD_NO_KIND;
         const uint32_t general = kind == FASTMLD_GENERAL_QUERY;
         const uint32_t effect = ((kind != FASTMLD_NO_KIND) & (row != NO_ROW)) | general;
@@ -281,6 +292,8 @@ static ALWAYS_INLINE void judge_run(const struct batch *batch, uint32_t step, ui
         owner->kinds[kind]++;
         if (kinds)
             kinds[start + i] = kind;
+        if (knows_v2 && hear2(batch->heard2, owner, port, row, message, frame, offsets[i]))
+            continue;
         if (owner->rules & FASTMLD_RULE_DEAF)
             continue;
         events[n_events] = (fastmld_event){
@@ -294,6 +307,7 @@ static ALWAYS_INLINE void judge_run(const struct batch *batch, uint32_t step, ui
         n_events += effect;
     }
     batch->found->events = n_events;
+    return 1;
 }
 
 /* Inlined for either step: the common one, of a batch of one interface, pays nothing for the other. */
@@ -305,7 +319,8 @@ static ALWAYS_INLINE void classify(const struct batch *batch, uint32_t step)
         const uint32_t run = batch->n - start < AHEAD ? batch->n - start : AHEAD;
         check_run(batch, step, start, run, lookups);
         find_run(batch->table, run, lookups);
-        judge_run(batch, step, start, run, lookups);
+        if (!judge_run(batch, step, start, run, lookups))
+            return;
     }
 }
 
@@ -313,9 +328,10 @@ void fastmld_classify(const fastmld_table *table, fastmld_interface *interface, 
                       const uint8_t *buffer, const int64_t *offsets, const uint32_t *lengths,
                       const uint32_t *interfaces, uint32_t interface_step, uint32_t n, uint8_t *verdicts,
                       uint8_t *kinds, fastmld_event *events, const fastmld_folds *folds, uint32_t *answers,
-                      uint32_t *generals, fastmld_found *found)
+                      uint32_t *generals, fastmld_found *found, fastmld_heard2 *heard2)
 {
     memset(found, 0, sizeof *found);
+    heard2->n_queries = heard2->n_heard = heard2->switched = 0;
     for (uint32_t i = 0; i < (interface_step ? n : n != 0); i++) {
         if (interfaces[i] >= n_interfaces || !interface[interfaces[i]].present) {
             found->bad_interface = i + 1;
@@ -323,7 +339,7 @@ void fastmld_classify(const fastmld_table *table, fastmld_interface *interface, 
         }
     }
     const struct batch batch = {table, interface, buffer, offsets, lengths, interfaces, n, verdicts, kinds, events, answers,
-                                generals, found};
+                                generals, found, heard2};
     if (interface_step == 0)
         classify(&batch, 0);
     else

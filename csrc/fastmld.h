@@ -33,7 +33,14 @@ enum {
     FASTMLD_RULE_STRICT = 1,      /* profile strict: RFC 9777's rules for both versions */
     FASTMLD_RULE_V1_ONLY = 2,     /* nothing after octet 24 of a Query is looked at (RFC 2710 section 3.7) */
     FASTMLD_RULE_LINK_LOCAL = 4,  /* link_local holds a usable address */
-    FASTMLD_RULE_DEAF = 8         /* down or a loopback: frames get their verdict and have no effect */
+    FASTMLD_RULE_DEAF = 8,        /* down or a loopback: frames get their verdict and have no effect */
+    FASTMLD_RULE_V2 = 16,         /* its host compatibility mode is MLDv2: Queries of 28 octets and more are read as such */
+    FASTMLD_RULE_IGNORE_V1 = 32   /* MLDv1 Queries have no effect */
+};
+
+enum {
+    FASTMLD_LEAST_DELAY_MS = 10,  /* what a response code of 0 means in MLDv2 mode: nothing is answered at once (RFC 9777 section 6.3) */
+    FASTMLD_MOST_RECORDED = 64    /* sources of source Queries that are kept a group */
 };
 
 /* One interface, as C sees it. */
@@ -93,9 +100,13 @@ enum { FASTMLD_ASKS_NOTHING, FASTMLD_ASKS_GROUP, FASTMLD_ASKS_OTHER };
 typedef struct {
     uint8_t kind;
     uint8_t asks;               /* accepted only if the interface listens to this address: the caller looks it up */
+    uint8_t v2;                 /* an MLDv2 Query, by its length (RFC 9777 section 8.1), where the interface knows MLDv2 */
+    uint8_t flags;              /* these three of an MLDv2 Query: S and QRV; QQIC; how many sources follow */
+    uint8_t interval_code;
+    uint16_t sources;
     int32_t delay_ms;           /* Maximum Response Delay, of a Query; -1 otherwise */
     uint32_t destination;       /* offset of the IPv6 destination, which FASTMLD_ASKS_OTHER is about */
-    uint32_t group;             /* offset of the Multicast Address */
+    uint32_t group;             /* offset of the Multicast Address; sources lie 20 octets after it */
 } fastmld_message;
 
 /* An accepted Query or Report that has an effect, in the order of the batch. */
@@ -135,6 +146,38 @@ typedef struct {
     uint32_t events, folds, answers, generals, bad_interface;
 } fastmld_found;
 
+/* A Query for one address on an interface that speaks MLDv2, in the order of the batch. */
+typedef struct {
+    int64_t sources_at;         /* where in the buffer its sources lie */
+    uint32_t row;
+    int32_t delay_ms;
+    uint32_t sources;           /* how many; 0 when it asks for all */
+    uint32_t fold;              /* out of fastmld_asked_rows */
+} fastmld_query2;
+
+/* What Queries tell an interface that speaks MLDv2, or would if no MLDv1 Querier were there. */
+typedef struct {
+    uint64_t v1_query_ignored, v1_query_ssm;
+    uint8_t querier[16];        /* the source of the latest Query */
+    int32_t general_ms;         /* of the batch: least delay of the General Queries in MLDv2 mode; 0 none */
+    int32_t v1_general_ms;      /* of the batch: delay of the latest MLDv1 General Query in MLDv1 mode; -1 none */
+    uint8_t heard;              /* of the batch: it is in the list */
+    uint8_t told;               /* of the batch: an MLDv2 Query came; the two octets of the latest */
+    uint8_t flags, interval_code;
+    uint8_t told_v1;            /* the same, when the latest MLDv1 General Query came */
+    uint8_t flags_v1, interval_code_v1, reserved;
+} fastmld_host;
+
+/* What fastmld_classify hears for MLDv2. The pointers are the caller's: room for n queries and n interfaces. */
+typedef struct {
+    fastmld_host *hosts;        /* by interface */
+    fastmld_query2 *queries;
+    uint32_t *heard;            /* interfaces whose host has something of the batch */
+    uint32_t n_queries, n_heard;
+    uint32_t switched;          /* 1 + the frame that the call ended before: an MLDv1 General Query on an interface in MLDv2 mode */
+    uint32_t reserved;
+} fastmld_heard2;
+
 /* The ladder: one frame, its verdict. Reads frame[0, length) and *interface, writes *message. */
 int fastmld_check(const fastmld_interface *interface, const uint8_t *frame, uint32_t length,
                   fastmld_message *message);
@@ -152,13 +195,15 @@ int fastmld_ladder(const fastmld_interface *interface, const uint8_t *frame, uin
  *   answers           (n) out: events with delay 0 in the order of the batch, by their index
  *   generals          (n) out: the interfaces that heard a General Query, each once; zeros and delay_ms of each are left set
  * The caller clears rows[].fold and the interfaces' scratch (fastmld_settle).
+ *   heard2            in and out: what concerns interfaces that are not MLDv1-only; the call ends before a Query that changes a
+ *                     mode, so that every frame is handled in the mode that it finds
  * A frame of an interface that is not present ends the call: found->bad_interface is 1 + its index, nothing was counted.
  */
 void fastmld_classify(const fastmld_table *table, fastmld_interface *interface, uint32_t n_interfaces,
                       const uint8_t *buffer, const int64_t *offsets, const uint32_t *lengths,
                       const uint32_t *interfaces, uint32_t interface_step, uint32_t n,
                       uint8_t *verdicts, uint8_t *kinds, fastmld_event *events, const fastmld_folds *folds,
-                      uint32_t *answers, uint32_t *generals, fastmld_found *found);
+                      uint32_t *answers, uint32_t *generals, fastmld_found *found, fastmld_heard2 *heard2);
 
 /* Clear what fastmld_classify left in rows and interfaces. */
 void fastmld_settle(const fastmld_table *table, fastmld_interface *interface, const uint32_t *rows,
@@ -209,6 +254,43 @@ uint32_t fastmld_take(fastmld_table *table, const uint32_t *blocks, uint32_t n, 
 /* Make the bounds of n blocks exact. */
 void fastmld_bound(fastmld_table *table, const uint32_t *blocks, uint32_t n);
 
+/* All that a batch says about one row in MLDv2 mode. Python fills in what it knows of the row between the two calls below. */
+typedef struct {
+    uint32_t row;
+    int32_t delay_ms;           /* out: least delay of a Query that has an effect; 0 none */
+    uint32_t filter_first;      /* its filter: filter_count sources in the pool, sorted */
+    uint32_t filter_count;
+    uint32_t total;             /* of which interface's total its recorded sources count */
+    uint32_t list;              /* 1 + which list of recorded sources is its; 0: no source Query names it */
+    uint16_t recorded;          /* in and out: sources in its list */
+    uint8_t excludes;           /* the filter takes all but its sources */
+    uint8_t all;                /* in and out: the whole state is asked for */
+} fastmld_asked;
+
+/* The rows of n queries, each once, in folds; queries[].fold says which. Returns how many; *lists is how many have a list. */
+uint32_t fastmld_asked_rows(const fastmld_table *table, fastmld_query2 *queries, uint32_t n, fastmld_asked *folds,
+                            uint32_t *lists);
+
+/*
+ * Fold n queries into their rows' folds, in order. Only sources that a filter forwards count, and a Query without any has no
+ * effect. A row with more than 64 recorded sources, or more than most_total on its interface, is asked for all.
+ *   pool     (N, 16) the filters' sources
+ *   lists    (lists, 64, 16) in and out: the recorded sources of each list
+ *   sets     (lists, 128) scratch, zero
+ *   totals   in and out
+ */
+void fastmld_ask(const fastmld_table *table, const uint8_t *buffer, const fastmld_query2 *queries, uint32_t n,
+                 fastmld_asked *folds, uint32_t n_folds, const uint8_t *pool, uint8_t *lists, uint8_t *sets,
+                 uint32_t *totals, uint32_t most_total);
+
+/* deadlines[i] = now_ms + a delay drawn for rows[i], as fastmld_write would. */
+void fastmld_draw(const fastmld_table *table, uint64_t seed, const uint32_t *rows, uint32_t n, int64_t now_ms,
+                  const int32_t *delays_ms, int64_t *deadlines);
+
+/* deadlines[i] = now_ms + a delay drawn for interfaces[i] as a whole, as that of a row with the address ::. */
+void fastmld_draw_general(uint64_t seed, const uint32_t *interfaces, uint32_t n, int64_t now_ms,
+                          const int32_t *delays_ms, int64_t *deadlines);
+
 /* What the frames of one interface have in common. */
 typedef struct {
     uint8_t frame[96];          /* a Report, its destination and group left zero, its checksum that of the rest */
@@ -220,6 +302,33 @@ typedef struct {
 uint64_t fastmld_emit(const fastmld_table *table, const fastmld_template *templates, const uint32_t *rows,
                       const uint32_t *template_index, const uint8_t *kinds, uint32_t n, uint8_t *out,
                       int64_t *offsets, uint32_t *lengths, uint32_t *interfaces);
+
+/* Records of MLDv2 Reports, as columns. */
+typedef struct {
+    const uint32_t *rows;
+    const uint8_t *types;
+    uint32_t type_step;         /* 0: all are of types[0] */
+    uint32_t reserved;
+    const uint16_t *sources;    /* how many each has; NULL: none has any */
+    const uint32_t *firsts;     /* which is its first in the pool */
+    const uint8_t *pool;
+} fastmld_records;
+
+/* Build n MLDv2 Reports back to back into out: the i-th has the records edges[i] to edges[i + 1]. A template here is a Report
+ * without records. Returns octets written. */
+uint64_t fastmld_emit2(const fastmld_table *table, const fastmld_template *templates, uint32_t template_index,
+                       const fastmld_records *records, const uint32_t *edges, uint32_t n, uint8_t *out, int64_t *offsets,
+                       uint32_t *lengths, uint32_t *interfaces);
+
+/*
+ * Pack n records with sources[i] sources each, the first of them firsts[i], into Reports with room octets for records, in order
+ * (RFC 9777 section 5.2.16): a record that no Report could hold is split, or cut short when it excludes.
+ *   of, sources_out, firsts_out   (room for n + all sources / what one record can hold) out: the records as they leave; of: which one
+ *   edges                         (as many and one) out: where in these each Report begins
+ * Returns how many Reports; *n_out is how many records.
+ */
+uint32_t fastmld_pack(const uint8_t *types, const uint32_t *sources, const uint32_t *firsts, uint32_t n, uint32_t room,
+                      uint32_t *of, uint16_t *sources_out, uint32_t *firsts_out, uint32_t *edges, uint32_t *n_out);
 
 /* Copy n frames that lie anywhere in memory one behind the other into out. */
 void fastmld_gather(const uint64_t *pointers, const uint32_t *lengths, uint32_t n, uint8_t *out);

@@ -137,6 +137,29 @@ static uint8_t kind_of(const uint8_t *message, uint32_t length, int v1_only)
     return FASTMLD_GROUP_QUERY;
 }
 
+/* RFC 9777 section 5.1.3: linear, or 4 bits of exponent and 12 of mantissa. */
+static int32_t response_delay_ms(uint16_t code)
+{
+    return code < 0x8000 ? code : ((code & 0x0fff) | 0x1000) << ((code >> 12 & 7) + 3);
+}
+
+/* What a Query asks for. In MLDv1 mode its delay is what MLDv1 says (RFC 2710 section 3.4). */
+static void read_query(fastmld_message *message, const uint8_t *octets, uint32_t length, uint8_t rules)
+{
+    const struct wire_query2 *query = (const struct wire_query2 *)octets;
+    const uint16_t code = be16(query->mld.delay_be16);
+
+    message->delay_ms = code;
+    if (length < sizeof *query || (rules & FASTMLD_RULE_V1_ONLY))
+        return;
+    message->v2 = 1;
+    message->flags = query->flags;
+    message->interval_code = query->interval_code;
+    message->sources = be16(query->sources_be16);
+    if (rules & FASTMLD_RULE_V2)
+        message->delay_ms = response_delay_ms(code);
+}
+
 int fastmld_ladder(const fastmld_interface *interface, const uint8_t *frame, uint32_t length, fastmld_message *message)
 {
     const int strict = interface->rules & FASTMLD_RULE_STRICT;
@@ -242,7 +265,9 @@ int fastmld_ladder(const fastmld_interface *interface, const uint8_t *frame, uin
     message->kind = kind_of(octets, size, v1_only);
     message->destination = (uint32_t)(ip->destination - frame);
     message->group = mld->type == TYPE_REPORT2 ? 0 : (uint32_t)(mld->group - frame);
-    message->delay_ms = mld->type == TYPE_QUERY ? be16(mld->delay_be16) : -1;
+    message->delay_ms = -1;
+    if (mld->type == TYPE_QUERY)
+        read_query(message, octets, size, interface->rules);
 
     /* 14 */
     if (mld->type != TYPE_REPORT2 && message->kind != FASTMLD_GENERAL_QUERY && mld->group[0] != 0xff)

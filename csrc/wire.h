@@ -33,18 +33,29 @@ struct wire_query2 { /* RFC 9777 section 5.1 */
     uint8_t flags, interval_code, sources_be16[2];
 };
 
+struct wire_report2 { /* RFC 9777 section 5.2, its records apart */
+    uint8_t type, code, checksum_be16[2], flags_be16[2], records_be16[2];
+};
+
+struct wire_record { /* RFC 9777 section 5.2, its sources apart */
+    uint8_t type, aux_length, sources_be16[2], group[16];
+};
+
 static_assert(sizeof(struct wire_ethernet) == 14, "Ethernet header");
 static_assert(sizeof(struct wire_vlan) == 4, "VLAN tag");
 static_assert(sizeof(struct wire_ipv6) == 40, "IPv6 header");
 static_assert(sizeof(struct wire_fragment) == 8, "fragment header");
 static_assert(sizeof(struct wire_mld) == 24, "MLDv1 message");
 static_assert(sizeof(struct wire_query2) == 28, "MLDv2 Query without sources");
+static_assert(sizeof(struct wire_report2) == 8, "MLDv2 Report without records");
+static_assert(sizeof(struct wire_record) == 20, "record without sources");
 
 enum {
     ETHERTYPE_IPV6 = 0x86dd, ETHERTYPE_CUSTOMER_VLAN = 0x8100, ETHERTYPE_SERVICE_VLAN = 0x88a8,
     NEXT_HOP_BY_HOP = 0, NEXT_ROUTING = 43, NEXT_FRAGMENT = 44, NEXT_ICMPV6 = 58, NEXT_DESTINATION = 60,
     OPTION_PAD1 = 0, OPTION_PADN = 1, OPTION_ROUTER_ALERT = 5,
-    TYPE_QUERY = 130, TYPE_REPORT = 131, TYPE_DONE = 132, TYPE_REPORT2 = 143
+    TYPE_QUERY = 130, TYPE_REPORT = 131, TYPE_DONE = 132, TYPE_REPORT2 = 143,
+    MODE_IS_EXCLUDE = 2, CHANGE_TO_EXCLUDE_MODE = 4
 };
 
 static inline uint16_t be16(const uint8_t *at)

@@ -1,13 +1,14 @@
 """fastmld: IPv6 Multicast Listener Discovery for interfaces that no kernel stands behind."""
 
 from fastmld.batch import FrameBatch
-from fastmld.engine import KINDS, VERDICTS, Engine
+from fastmld.engine import KINDS, VERDICTS, Engine, Status
 from fastmld.errors import (
     ClockWentBackwards,
     FastMLDError,
     GroupTableFull,
     InvalidAddress,
     NotListening,
+    TooManySources,
     UnknownInterface,
 )
 from fastmld.groups import NO_DEADLINE
@@ -25,6 +26,8 @@ __all__ = [
     "GroupTableFull",
     "InvalidAddress",
     "NotListening",
+    "Status",
+    "TooManySources",
     "UnknownInterface",
 ]
 __version__ = "0.1.0"

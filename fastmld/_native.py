@@ -52,6 +52,39 @@ FOLD = np.dtype(
     ]
 )
 MOVE = np.dtype([("state", "u1"), ("set", "u1"), ("clear", "u1"), ("timer", "u1")])
+QUERY2 = np.dtype(
+    [("sources_at", "i8"), ("row", "u4"), ("delay_ms", "i4"), ("sources", "u4"), ("fold", "u4")],
+)
+HOST = np.dtype(
+    [
+        ("v1_query_ignored", "u8"),
+        ("v1_query_ssm", "u8"),
+        ("querier", "u1", 16),
+        ("general_ms", "i4"),
+        ("v1_general_ms", "i4"),
+        ("heard", "u1"),
+        ("told", "u1"),
+        ("flags", "u1"),
+        ("interval_code", "u1"),
+        ("told_v1", "u1"),
+        ("flags_v1", "u1"),
+        ("interval_code_v1", "u1"),
+        ("reserved", "u1"),
+    ]
+)
+ASKED = np.dtype(
+    [
+        ("row", "u4"),
+        ("delay_ms", "i4"),
+        ("filter_first", "u4"),
+        ("filter_count", "u4"),
+        ("total", "u4"),
+        ("list", "u4"),
+        ("recorded", "u2"),
+        ("excludes", "u1"),
+        ("all", "u1"),
+    ]
+)
 TEMPLATE = np.dtype([("frame", "u1", 96), ("length", "u4"), ("interface", "u4")])
 
 
@@ -70,6 +103,9 @@ for _name, _dtype in {
     "fastmld_fold": FOLD,
     "fastmld_move": MOVE,
     "fastmld_template": TEMPLATE,
+    "fastmld_query2": QUERY2,
+    "fastmld_host": HOST,
+    "fastmld_asked": ASKED,
 }.items():
     check_layout(_name, _dtype)
 

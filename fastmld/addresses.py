@@ -1,11 +1,12 @@
 """IPv6 addresses from the caller, as octets."""
 
+from collections.abc import Iterable
 from ipaddress import AddressValueError, IPv6Address
 
 import numpy as np
 import numpy.typing as npt
 
-from fastmld.constants import ALL_NODES, SCOPE_INTERFACE_LOCAL
+from fastmld.constants import ALL_NODES, SCOPE_INTERFACE_LOCAL, UNSPECIFIED
 from fastmld.errors import InvalidAddress
 
 Address = str | bytes | IPv6Address
@@ -54,6 +55,30 @@ def is_silent(groups: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     link_scope = np.flatnonzero((groups[:, 1] == all_nodes[1]) & (groups[:, 15] == all_nodes[15]))
     silent[link_scope] |= (groups[link_scope] == all_nodes).all(axis=1)
     return silent
+
+
+def are_ssm(groups: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Which of (N, 16) addresses are for source-specific multicast: ff3x::/32 (RFC 4607 section 1)."""
+    ssm: npt.NDArray[np.bool_] = groups[:, 1] >> 4 == 3
+    flagged = np.flatnonzero(ssm)
+    ssm[flagged] = (groups[flagged, 2] | groups[flagged, 3]) == 0
+    return ssm
+
+
+def source_octets(sources: Iterable[Address] | npt.NDArray[np.uint8]) -> frozenset[bytes]:
+    """Unicast addresses, each once: any iterable of them, or (N, 16) uint8. Raises InvalidAddress, which names one."""
+    if isinstance(sources, np.ndarray):
+        if sources.dtype != np.uint8 or sources.ndim != 2 or sources.shape[1] != 16:
+            raise InvalidAddress(f"sources are (N, 16) uint8, not {sources.shape} {sources.dtype}")
+        octets = frozenset(source.tobytes() for source in sources)
+    elif isinstance(sources, str | bytes):
+        raise InvalidAddress(f"sources are a list of addresses, not {sources!r}")
+    else:
+        octets = frozenset(address_octets(source) for source in sources)
+    for source in octets:
+        if source[0] == 0xFF or source == UNSPECIFIED:
+            raise InvalidAddress(f"{IPv6Address(source)} is not a unicast address")
+    return octets
 
 
 def link_local_octets(address: Address | None) -> bytes | None:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import operator
 import secrets
+from collections.abc import Iterable
 from ipaddress import IPv6Address
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fastmld import _native
 from fastmld._native import NO_ROW, lib, pin
-from fastmld.addresses import Address, Addresses, group_octets, link_local_octets
+from fastmld.addresses import Address, Addresses, address_octets, group_octets, link_local_octets, source_octets
 from fastmld.batch import Folds, FrameBatch
-from fastmld.errors import ClockWentBackwards, GroupTableFull, NotListening, UnknownInterface
+from fastmld.building import Builder
+from fastmld.errors import ClockWentBackwards, GroupTableFull, NotListening, TooManySources, UnknownInterface
 from fastmld.groups import LAST_REPORTER, Rows
+from fastmld.hosts import NONE
 from fastmld.interface import Interface, own_mac
 from fastmld.listener_v1 import SHOWN
-from fastmld.memberships import Memberships
+from fastmld.listener_v2 import EXCLUDE, INCLUDE, NOT_LISTENING, Filter
+from fastmld.listeners import Listeners
 
 VERDICTS: Final = (
     "accepted", "truncated", "not_mld", "malformed", "fragmented", "bad_hop_limit", "no_router_alert", "bad_source",
@@ -36,9 +40,18 @@ GROUPS: Final = np.dtype(
 )
 _FOLD_TYPES: Final = ("uint32_t", "int32_t", "int64_t", "uint8_t", "uint8_t", "fastmld_fold")
 _MOST_INTERFACES: Final = 1 << 16
-_LONGEST_FRAME: Final = 90
 _LONGEST_DELAY_MS: Final = 1 << 40
 _FARTHEST_TIME_MS: Final = 1 << 62
+
+
+class Status(NamedTuple):
+    """How an interface stands to the Querier. v1_until_ms: when MLDv1 ends, unless its Querier is heard again."""
+
+    mode: str  # "mldv1" or "mldv2"
+    robustness: int
+    query_interval_ms: int
+    querier: str | None  # the source of the latest Query; None: none was heard, or mld_version is 1
+    v1_until_ms: int | None
 
 
 class Engine:
@@ -52,11 +65,10 @@ class Engine:
 
     def __init__(self, seed: int | None = None) -> None:
         seed = secrets.randbits(64) if seed is None else operator.index(seed) % 2**64
-        self._members = Memberships(seed)
+        self._members = Listeners(seed)
         self._now_ms: int | None = None
         self._records = np.zeros(0, _native.INTERFACE)
-        self._templates = np.zeros(0, _native.TEMPLATE)
-        self._owners: list[Interface] = []  # of each template
+        self._builder = Builder(self._members.table)
         self._scratch_size = -1
         self._reserve_scratch(0)
 
@@ -66,10 +78,12 @@ class Engine:
         """Add an interface; its index.
 
         mac: six octets, of the frames it sends. link_local: its own address; None: none is usable yet. Further by
-        name: mtu (1500), kind ("ethernet" or "loopback"), mld_version (1), profile ("strict" or "rfc2710"), vlan (or a
-        VLAN identifier that its frames carry), unsolicited_report_interval_ms (10,000), unsolicited_report_repeats (1),
-        done_always (False), report_rate (Reports a second; "auto" is max(100,000, groups / 5); None is no limit),
-        max_groups (4,000,000). Raises ValueError or TypeError, which name what is wrong.
+        name: mtu (1500), kind ("ethernet" or "loopback"), mld_version (1, 2, or "auto", the default: 2, and 1 while a
+        Querier speaks that), profile ("strict" or "rfc2710"), vlan (or a VLAN identifier that its frames carry),
+        unsolicited_report_interval_ms (10,000) and unsolicited_report_repeats (1) of MLDv1, done_always (False),
+        report_rate (Reports a second; "auto" is max(100,000, groups / 5); None is no limit), max_groups (4,000,000),
+        robustness (2) and state_change_interval_ms (1000) of MLDv2, max_sources (1024) of one listener.
+        Raises ValueError or TypeError, which name what is wrong.
         """
         indices = self._members.interfaces
         index = next(i for i in range(len(indices) + 1) if i not in indices)
@@ -164,7 +178,7 @@ class Engine:
             if table.count(interface) + len(np.unique(missing, axis=0)) > joined.settings.max_groups:
                 raise GroupTableFull(f"{joined.name} listens to at most {joined.settings.max_groups} addresses")
         table.reserve(len(octets))
-        self._enter(now_ms)
+        self._enter(now_ms, local=True)
         self._members.join(joined, octets, operator.index(delay_ms), now_ms)
 
     def leave(self, interface: int, groups: Addresses, now_ms: int) -> None:
@@ -177,14 +191,50 @@ class Engine:
         octets = group_octets(groups)
         table = self._members.table
         rows = table.find(interface, octets)
-        leaving = self._check_references(rows, octets)
-        self._enter(now_ms)
-        np.subtract.at(table.references, rows, 1)
-        if len(leaving):
-            self._members.leave(left, leaving, now_ms)
+        last = self._check_references(rows, octets)
+        self._enter(now_ms, local=True)
+        self._members.leave(left, rows, last, now_ms)
+
+    def listen(
+        self,
+        interface: int,
+        group: Address,
+        mode: str,
+        sources: Iterable[Address] | npt.NDArray[np.uint8] = (),
+        *,
+        listener: str = "0",
+        now_ms: int,
+    ) -> None:
+        """Set the source filter of one local listener of one multicast address (RFC 9777 section 4).
+
+        mode: "include", from these sources only, or "exclude", from all but these. sources: unicast addresses, or
+        (N, 16) uint8. INCLUDE without sources ends the listener; of an address that nobody listens to that is no event.
+        Listeners are told apart by name; join and leave are about others, which have none. Where MLDv1 is spoken only
+        the first and the last listener of an address speak. Raises ValueError, InvalidAddress, TooManySources,
+        GroupTableFull, MemoryError, or NotListening, which names a listener that was never there: then nothing changed.
+        """
+        heard = self._interface(interface)
+        octets = group_octets(address_octets(group) if not isinstance(group, np.ndarray) else group)
+        asked = Filter(str(mode).lower(), source_octets(sources))
+        if asked.mode not in (INCLUDE, EXCLUDE):
+            raise ValueError(f"mode is include or exclude, not {mode!r}")
+        if len(octets) != 1:
+            raise ValueError(f"listen is about one address, not {len(octets)}")
+        if len(asked.sources) > heard.settings.max_sources:
+            raise TooManySources(f"{heard.name} takes at most {heard.settings.max_sources} sources of one listener")
+        table = self._members.table
+        row = int(table.find(interface, octets)[0])
+        if asked != NOT_LISTENING and row == NO_ROW:
+            if table.count(interface) >= heard.settings.max_groups:
+                raise GroupTableFull(f"{heard.name} listens to at most {heard.settings.max_groups} addresses")
+            table.reserve(1)
+        if asked == NOT_LISTENING and row != NO_ROW and not self._members.filters.has(row, str(listener)):
+            raise NotListening(f"{IPv6Address(octets[0].tobytes())} has no listener {listener}")
+        self._enter(now_ms, local=True)
+        self._members.listen(heard, octets, row, str(listener), asked, now_ms)
 
     def _check_references(self, rows: Rows, octets: npt.NDArray[np.uint8]) -> Rows:
-        """The rows whose last reference goes, in the order in which it does. Raises NotListening."""
+        """The rows whose last anonymous listener goes, in the order in which it does. Raises NotListening."""
         references = self._members.table.references
         taken = np.zeros(len(rows), np.int64)  # how many references the addresses up to here take from this row
         order = np.argsort(rows, kind="stable")
@@ -193,6 +243,7 @@ class Engine:
         counts = np.diff(np.append(starts, len(rows)))
         taken[order] = np.arange(1, len(rows) + 1) - np.repeat(starts, counts)
         held = np.where(rows == NO_ROW, 0, references[np.where(rows == NO_ROW, 0, rows)])
+        held = held - self._members.filters.named(rows)
         wrong = np.flatnonzero(taken > held)
         if len(wrong):
             raise NotListening(f"{IPv6Address(octets[wrong[0]].tobytes())} was not joined, or not so often")
@@ -220,34 +271,62 @@ class Engine:
         if not n:
             return verdicts
         self._reserve_scratch(n)
-        found = self._found
+        first = 0
+        while first < n:
+            first += self._receive(frames, first, verdicts, kinds, now_ms)
+        return verdicts
+
+    def _receive(
+        self,
+        frames: FrameBatch,
+        first: int,
+        verdicts: npt.NDArray[np.uint8],
+        kinds: npt.NDArray[np.uint8] | None,
+        now_ms: int,
+    ) -> int:
+        """Take in the frames from the first on, up to one that changes a host compatibility mode; how many."""
+        n = len(verdicts) - first
+        found, heard = self._found, self._heard
+        hosts = self._members.hosts
+        heard.hosts = hosts.pinned
+        interfaces = frames._interfaces
+        step = int(len(interfaces) > 1)
         lib.fastmld_classify(
-            self._members.table.c, self._pinned_records, len(self._records),
-            pin("uint8_t[]", frames.buffer), pin("int64_t[]", frames.offsets), pin("uint32_t[]", frames.lengths),
-            pin("uint32_t[]", interfaces), int(len(interfaces) > 1), n,
-            pin("uint8_t[]", verdicts), _native.ffi.NULL if kinds is None else pin("uint8_t[]", kinds),
-            *self._pinned_scratch, found,
+            self._members.table.c, self._pinned_records, len(self._records), pin("uint8_t[]", frames.buffer),
+            pin("int64_t[]", frames.offsets[first:]), pin("uint32_t[]", frames.lengths[first:]),
+            pin("uint32_t[]", interfaces[first * step :]), step, n, pin("uint8_t[]", verdicts[first:]),
+            _native.ffi.NULL if kinds is None else pin("uint8_t[]", kinds[first:]), *self._pinned_scratch, found, heard,
         )  # fmt: skip
         if found.bad_interface:
-            raise UnknownInterface(f"frame {found.bad_interface - 1} is of an interface that is not there")
-        if found.events:
-            generals = self._generals[: found.generals]
-            try:
-                self._members.hear(
+            raise UnknownInterface(f"frame {first + found.bad_interface - 1} is of an interface that is not there")
+        try:
+            if found.events:
+                generals = self._generals[: found.generals]
+                self._members.v1.hear(
                     self._events, self._folds.first(found.folds), self._answers[: found.answers],
                     generals, self._records[generals], now_ms,
                 )  # fmt: skip
-            finally:  # whatever happened: a row or an interface that is not settled is deaf from then on
-                lib.fastmld_settle(
-                    self._members.table.c, self._pinned_records, self._c_folds.row, found.folds,
-                    self._pinned_scratch[-1], found.generals,
-                )  # fmt: skip
-        return verdicts
+            if heard.n_heard or heard.n_queries:
+                queried = self._queries[: heard.n_queries], self._hearing[: heard.n_heard]
+                self._members.hear_v2(*queried, frames.buffer, now_ms)
+        finally:  # whatever happened: a row or an interface that is not settled is deaf from then on
+            lib.fastmld_settle(
+                self._members.table.c, self._pinned_records, self._c_folds.row, found.folds,
+                self._pinned_scratch[-1], found.generals,
+            )  # fmt: skip
+            hosts.settle(self._hearing[: heard.n_heard])
+        if not heard.switched:
+            return n
+        switched = self._members.interfaces[int(interfaces[(first + heard.switched - 1) * step])]
+        self._members.switch_to_v1(switched, now_ms)
+        self._show(switched)
+        return int(heard.switched) - 1
 
     def advance(self, now_ms: int) -> None:
         """Fire the timers that are due at now_ms or before, and send what the budget held back, as far as it goes."""
         self._enter(now_ms)
         self._members.expire(now_ms, now_ms)
+        self._show_switched()
         self._members.pay_debts(now_ms)
 
     def transmit(self, limit: int = 65536) -> FrameBatch:
@@ -255,29 +334,10 @@ class Engine:
 
         The batch's times_ms says when each was due to leave. Empty: nothing may leave now.
         """
+        if self._now_ms is not None:
+            self._members.close(self._now_ms)
         taken = self._members.outbox.take(limit)
-        n = sum(len(outgoing.rows) for outgoing in taken)
-        rows = np.empty(n, np.uint32)
-        templates = np.empty(n, np.uint32)
-        kinds = np.empty(n, np.uint8)
-        times_ms = np.empty(n, np.int64)
-        end = 0
-        for outgoing in taken:
-            part = slice(end, end := end + len(outgoing.rows))
-            rows[part], templates[part] = outgoing.rows, outgoing.templates
-            kinds[part], times_ms[part] = outgoing.kind, outgoing.times_ms
-        buffer = np.empty(_LONGEST_FRAME * n, np.uint8)
-        frames = FrameBatch(buffer, np.empty(n, np.int64), np.empty(n, np.uint32), np.empty(n, np.uint32), times_ms)
-        if not n:
-            self._members.tidy()
-            return frames
-        octets = lib.fastmld_emit(
-            self._members.table.c, self._pinned_templates, pin("uint32_t[]", rows), pin("uint32_t[]", templates),
-            pin("uint8_t[]", kinds), n, pin("uint8_t[]", buffer), pin("int64_t[]", frames.offsets),
-            pin("uint32_t[]", frames.lengths), pin("uint32_t[]", frames._interfaces),
-        )  # fmt: skip
-        frames.buffer = buffer[:octets]
-        self._count_sent(templates, kinds)
+        frames = self._builder.build(taken, emptied=not self._members.outbox)
         self._members.tidy()
         return frames
 
@@ -303,20 +363,53 @@ class Engine:
         groups["last_reporter"] = table.flags[rows] & LAST_REPORTER != 0
         return groups
 
+    def filter(self, interface: int, group: Address) -> tuple[str, npt.NDArray[np.uint8]]:
+        """What an interface asks for of one address: "include" or "exclude", and (N, 16) uint8, sorted.
+
+        That is what its local listeners come to (RFC 9777 section 4.2). Raises NotListening.
+        """
+        self._interface(interface)
+        octets = group_octets(group)
+        row = int(self._members.table.find(interface, octets)[0])
+        if row == NO_ROW:
+            raise NotListening(f"{IPv6Address(octets[0].tobytes())} is not listened to")
+        mode, sources = self._members.filters.of(row)
+        return mode, np.frombuffer(b"".join(sorted(sources)), np.uint8).reshape(-1, 16)
+
+    def status(self, interface: int) -> Status:
+        """What an interface knows as a host: its mode, and what the Querier says of itself."""
+        seen, hosts = self._interface(interface), self._members.hosts
+        v2 = bool(hosts.v2[interface])
+        until_ms = int(hosts.v1_until_ms[interface])
+        querier = hosts.host["querier"][interface]
+        return Status(
+            "mldv2" if v2 else "mldv1",
+            int(hosts.robustness[interface]),
+            1000 * int(hosts.interval_s[interface]),
+            str(IPv6Address(querier.tobytes())) if querier.any() and seen.mld_version != 1 else None,
+            None if until_ms == NONE else until_ms,
+        )
+
     def counters(self, interface: int) -> dict[str, int]:
         """Flat name -> count since the interface was added: "frames", each verdict, each kind, "sent_report",
-        "sent_done", "sent_report2", and "deferred": Reports that had to wait for the budget.
+        "sent_done", "sent_report2", and "deferred": Reports that had to wait for the budget. Further "v1_query_ignored"
+        (mld_version=2), "v1_query_ssm": MLDv1 Queries for a source-specific address, "ssm_in_v1": such addresses that
+        MLDv1 could not speak of, "ssm_exclude": joins of such an address that named no source.
         """
         seen = self._interface(interface)
-        record = self._records[interface]
+        record, host = self._records[interface], self._members.hosts.host[interface]
         return {
             "frames": int(record["verdicts"].sum()),
             **dict(zip(VERDICTS, record["verdicts"].tolist(), strict=True)),
             **{kind: count for kind, count in zip(KINDS, record["kinds"].tolist(), strict=True) if kind},
             "sent_report": seen.sent_report,
             "sent_done": seen.sent_done,
-            "sent_report2": 0,
+            "sent_report2": seen.sent_report2,
             "deferred": seen.deferred,
+            "v1_query_ignored": int(host["v1_query_ignored"]),
+            "v1_query_ssm": int(host["v1_query_ssm"]),
+            "ssm_in_v1": seen.ssm_in_v1,
+            "ssm_exclude": seen.ssm_exclude,
         }
 
     # What these are made of
@@ -327,15 +420,19 @@ class Engine:
         except KeyError:
             raise UnknownInterface(f"there is no interface {index}") from None
 
-    def _enter(self, now_ms: int) -> None:
+    def _enter(self, now_ms: int, local: bool = False) -> None:
+        """Take in what time it is. local: a join or the like: those of one millisecond are said together."""
         now_ms = operator.index(now_ms)
         if abs(now_ms) > _FARTHEST_TIME_MS:
             raise ValueError(f"now_ms is a whole number of 62 bits, not {now_ms}")
         if self._now_ms is not None:
             if now_ms < self._now_ms:
                 raise ClockWentBackwards(f"now_ms is {now_ms}, but {self._now_ms} has been")
+            if now_ms > self._now_ms or not local:
+                self._members.close(now_ms)
             if now_ms > self._now_ms:
                 self._members.expire(now_ms - 1, now_ms)
+                self._show_switched()
         self._now_ms = now_ms
 
     def _change(self, interface: int, now_ms: int, *, done: bool, **changes: Any) -> None:
@@ -346,40 +443,29 @@ class Engine:
             self._members.fall_silent(changed, now_ms, done=True)
         for name, value in changes.items():
             setattr(changed, name, value)
-        self._show(changed)
         if talked and not changed.talks and not done:
             self._members.fall_silent(changed, now_ms, done=False)
         elif changed.talks and not talked:
             self._members.report_again(changed, now_ms)
+        self._show(changed)
+
+    def _show_switched(self) -> None:
+        """Tell C of interfaces that speak MLDv2 again."""
+        for interface in self._members.take_switched():
+            self._show(interface)
 
     def _show(self, interface: Interface) -> None:
         """Tell C of an interface's address and rules."""
         record = self._records[interface.index : interface.index + 1]
-        record["rules"] = interface.rules
+        v2 = bool(self._members.hosts.v2[interface.index])
+        record["rules"] = interface.rules | (lib.FASTMLD_RULE_V2 if v2 else 0)
         record["link_local"] = np.frombuffer(interface.link_local or bytes(16), np.uint8)
 
     def _new_template(self, interface: Interface) -> None:
         """Frames from now on are made of this; those that wait keep what they were decided with."""
-        at = int(self._members.template_of[interface.index])
-        if self._members.outbox or at >= len(self._owners) or self._owners[at] is not interface:
-            at = len(self._owners)
-            self._owners.append(interface)
-        if at >= len(self._templates):
-            grown = np.zeros(max(8, 2 * at), _native.TEMPLATE)
-            grown[:at] = self._templates
-            self._templates = grown
-            self._pinned_templates = pin("fastmld_template[]", grown)
-        self._templates[at] = interface.template()
-        self._members.template_of[interface.index] = at
-
-    def _count_sent(self, templates: npt.NDArray[np.uint32], kinds: npt.NDArray[np.uint8]) -> None:
-        done = kinds == lib.FASTMLD_DONE
-        dones = np.bincount(templates[done], minlength=len(self._owners))
-        reports = np.bincount(templates[~done], minlength=len(self._owners))
-        for index in np.flatnonzero(dones + reports).tolist():
-            self._owners[index].sent_done += int(dones[index])
-            self._owners[index].sent_report += int(reports[index])
-            self._owners[index].budget.sent(int(reports[index]) if self._members.outbox else None)
+        members = self._members
+        latest = int(members.template_of[interface.index])
+        members.template_of[interface.index] = self._builder.template(interface, latest, keep=members.anything_waits)
 
     def _reserve_scratch(self, n: int) -> None:
         if n <= self._scratch_size:
@@ -396,4 +482,8 @@ class Engine:
         self._events, self._folds, self._answers, self._generals = events, folds, answers, generals
         self._c_folds, self._pinned_folds = c_folds, pinned
         self._found = _native.ffi.new("fastmld_found *")
+        self._queries, self._hearing = np.empty(size, _native.QUERY2), np.empty(size, np.uint32)
+        self._pinned_heard = pin("fastmld_query2[]", self._queries), pin("uint32_t[]", self._hearing)
+        self._heard = _native.ffi.new("fastmld_heard2 *")
+        self._heard.queries, self._heard.heard = self._pinned_heard
         self._scratch_size = size  # last: had there been no memory, C would write where there is none

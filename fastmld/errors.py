@@ -23,3 +23,7 @@ class InvalidAddress(FastMLDError, ValueError):
 
 class ClockWentBackwards(FastMLDError, ValueError):
     """now_ms is less than the engine has already seen."""
+
+
+class TooManySources(FastMLDError, ValueError):
+    """A source list is longer than the interface's max_sources. Nothing changed."""

@@ -15,6 +15,7 @@ Rows = npt.NDArray[np.uint32]
 NO_DEADLINE = int(np.iinfo(np.int64).max)  # in the deadline_ms column: no timer runs
 NO_ROWS: Rows = np.empty(0, np.uint32)
 
+FEWEST_GAPS = 1024  # fewer are not worth closing
 _OCTETS_TO_JOIN = 256  # what joining a row takes at most besides the row, for a moment
 
 # Bits of the flags column.
@@ -24,6 +25,8 @@ LISTED_IDLE = 4  # in the pile of rows that became idle
 LISTED_OVERDUE = 8  # in the queue of rows that owe a Report
 LISTED_URGENT = 16  # in the queue of those that owe it to a Query for their own address
 REPEATS = 32  # Reports are to be repeated: how often, says the repeats column
+FILTERED = 64  # its listeners name sources: what they ask for is beside the table
+LISTED_UNSAID = 128  # in the pile of rows of which some State-Change Report is left to send
 
 
 class GroupTable:
@@ -38,6 +41,7 @@ class GroupTable:
         self._seed = seed  # of the delays that `write` draws
         self.used = 0
         self.live = 0
+        self.departed = 0  # rows that were left, but that are kept: something is left to say of them
         self._rows_of: dict[int, _Column] = {}
         self.c = _native.ffi.new("fastmld_table *")
         for i in range(7):
@@ -166,32 +170,36 @@ class GroupTable:
     @property
     def is_sparse(self) -> bool:
         """Whether gaps are worth closing: they outnumber the rows."""
-        return self.used > 2 * self.live + 1024
+        return self.used > 2 * (self.live + self.departed) + FEWEST_GAPS
 
-    def compact(self) -> npt.NDArray[np.uint32]:
+    def compact(self, departed: Rows = NO_ROWS) -> npt.NDArray[np.uint32]:
         """Close the gaps, keeping the order. (used,) uint32: the new row of each old one, NO_ROW for a gap.
+
+        departed: rows that were left and are kept all the same.
 
         Raises MemoryError: then nothing changed.
         """
-        listened = np.flatnonzero(self.references[: self.used])
-        rows = np.arange(len(listened), dtype=np.uint32)
+        keeps = self.references[: self.used] != 0
+        keeps[departed] = True
+        kept = np.flatnonzero(keeps)
+        rows = np.arange(len(kept), dtype=np.uint32)
         moved = np.full(self.used, NO_ROW, np.uint32)
-        moved[listened] = rows
-        columns = {interface: moved[column.view()] for interface, column in self._rows_of.items()}
-        columns = {interface: column[column != NO_ROW] for interface, column in columns.items()}
-        closed = _Columns(len(listened))
-        closed.records[: len(listened)] = self._records[listened]
-        closed.deadline_ms[: len(listened)] = self.deadline_ms[listened]
-        slots = _slots_for(len(listened))
+        moved[kept] = rows
+        columns = {interface: column.view() for interface, column in self._rows_of.items()}
+        columns = {interface: moved[column[self.references[column] != 0]] for interface, column in columns.items()}
+        closed = _Columns(len(kept))
+        closed.records[: len(kept)] = self._records[kept]
+        closed.deadline_ms[: len(kept)] = self.deadline_ms[kept]
+        slots = _slots_for(len(kept))
 
         for interface, column in columns.items():
-            if len(column):
+            if len(column) or len(departed):  # which may be its own
                 self._rows_of[interface].replace(column)
             else:
                 del self._rows_of[interface]
-        self.used = len(listened)
+        self.used = len(kept)
         self._adopt(closed)
-        self._index(rows, slots)
+        self._index(rows[self.references[: self.used] != 0], slots)
         return moved
 
 

@@ -15,6 +15,7 @@ from fastmld.budget import Budget
 from fastmld.errors import InvalidAddress
 
 KINDS: Final = ("ethernet", "loopback")
+MLD_VERSIONS: Final = (1, 2, "auto")
 PROFILES: Final = ("strict", "rfc2710")
 LONGEST_INTERVAL_MS: Final = 1 << 24
 
@@ -28,11 +29,17 @@ class Settings:
     done_always: bool = False
     report_rate: int | str | None = "auto"
     max_groups: int = constants.DEFAULT_MAX_GROUPS
+    robustness: int = constants.ROBUSTNESS_VARIABLE
+    state_change_interval_ms: int = constants.UNSOLICITED_REPORT_INTERVAL_V2_MS
+    max_sources: int = constants.DEFAULT_MAX_SOURCES
 
     def __post_init__(self) -> None:
         _whole("unsolicited_report_interval_ms", self.unsolicited_report_interval_ms, 1, LONGEST_INTERVAL_MS)
         _whole("unsolicited_report_repeats", self.unsolicited_report_repeats, 0, 255)
         _whole("max_groups", self.max_groups, 0, 0xFFFFFFFE)
+        _whole("robustness", self.robustness, constants.LEAST_ROBUSTNESS, constants.MOST_ROBUSTNESS)
+        _whole("state_change_interval_ms", self.state_change_interval_ms, 1, LONGEST_INTERVAL_MS)
+        _whole("max_sources", self.max_sources, 0, 0xFFFFFF)
         if self.report_rate is not None and self.report_rate != "auto":
             _whole("report_rate", self.report_rate, 1, 1_000_000_000)
 
@@ -47,7 +54,7 @@ class Interface:
     link_local: bytes | None
     mtu: int
     kind: str
-    mld_version: int
+    mld_version: int | str
     profile: str
     vlan: int | None
     settings: Settings
@@ -57,6 +64,9 @@ class Interface:
     reported_unspecified: bool = False  # something was reported from :: since
     sent_report: int = 0
     sent_done: int = 0
+    sent_report2: int = 0
+    ssm_in_v1: int = 0  # source-specific addresses that MLDv1 could not speak of
+    ssm_exclude: int = 0  # of those, joins that named no source
     deferred: int = 0
     budget: Budget = field(init=False)
 
@@ -74,7 +84,7 @@ class Interface:
         link_local: Address | None = None,
         mtu: int = 1500,
         kind: str = "ethernet",
-        mld_version: int = 1,
+        mld_version: int | str = "auto",
         profile: str = "strict",
         vlan: int | None = None,
         **settings: Any,
@@ -86,8 +96,8 @@ class Interface:
             raise ValueError(f"kind is one of {', '.join(KINDS)}, not {kind!r}")
         if profile not in PROFILES:
             raise ValueError(f"profile is one of {', '.join(PROFILES)}, not {profile!r}")
-        if mld_version != 1 or isinstance(mld_version, bool):
-            raise ValueError(f"mld_version is 1 in this release, not {mld_version!r}")
+        if mld_version not in MLD_VERSIONS or isinstance(mld_version, bool):
+            raise ValueError(f'mld_version is 1, 2 or "auto", not {mld_version!r}')
         unknown = settings.keys() - {setting.name for setting in fields(Settings)}
         if unknown:
             raise TypeError(f"add_interface has no setting {', '.join(sorted(unknown))}")
@@ -114,7 +124,11 @@ class Interface:
     @property
     def rules(self) -> int:
         """What the ladder goes by: bits of csrc/fastmld.h."""
-        rules = lib.FASTMLD_RULE_V1_ONLY
+        rules = 0
+        if self.mld_version == 1:
+            rules |= lib.FASTMLD_RULE_V1_ONLY
+        if self.mld_version == 2:
+            rules |= lib.FASTMLD_RULE_IGNORE_V1
         if self.profile == "strict":
             rules |= lib.FASTMLD_RULE_STRICT
         if self.link_local is not None:
@@ -135,18 +149,25 @@ class Interface:
 
     def template(self) -> npt.NDArray[np.void]:
         """What its Reports have in common: all but the group, the destination, and their share of the checksum."""
+        return self._template(bytes(16), bytes((constants.TYPE_REPORT, 0)) + bytes(22))
+
+    def template_v2(self) -> npt.NDArray[np.void]:
+        """What its MLDv2 Reports have in common: all but the records, and what tells of their number."""
+        return self._template(constants.ALL_MLDV2_ROUTERS, bytes((constants.TYPE_REPORT2, 0)) + bytes(6))
+
+    def _template(self, destination: bytes, message: bytes) -> npt.NDArray[np.void]:
+        """A frame with the sum of what is in it where its checksum will be."""
         tag = b"" if self.vlan is None else _be16(constants.ETHERTYPE_VLAN) + _be16(self.vlan)
         source = constants.UNSPECIFIED if self.link_local is None else self.link_local
         options = bytes((constants.NEXT_HEADER_ICMPV6, 0)) + constants.ROUTER_ALERT_MLD + constants.PADN_2
-        message = bytes((constants.TYPE_REPORT, 0)) + bytes(22)
         pseudo_header = (
-            source + bytes(16) + len(message).to_bytes(4, "big") + bytes((0, 0, 0, constants.NEXT_HEADER_ICMPV6))
+            source + destination + len(message).to_bytes(4, "big") + bytes((0, 0, 0, constants.NEXT_HEADER_ICMPV6))
         )
         message = message[:2] + _be16(_ones_complement_sum(pseudo_header + message)) + message[4:]
         frame = (
-            b"\x33\x33" + bytes(4) + self.mac + tag + _be16(constants.ETHERTYPE_IPV6)
+            b"\x33\x33" + destination[12:] + self.mac + tag + _be16(constants.ETHERTYPE_IPV6)
             + b"\x60\0\0\0" + _be16(len(options) + len(message)) + bytes((constants.NEXT_HEADER_HOP_BY_HOP, 1))
-            + source + bytes(16) + options + message
+            + source + destination + options + message
         )  # fmt: skip
         record = np.zeros((), TEMPLATE)
         record["frame"][: len(frame)] = np.frombuffer(frame, np.uint8)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from fastmld import _native
 from fastmld._native import lib
-from fastmld.addresses import is_silent
+from fastmld.addresses import are_ssm, is_silent
 from fastmld.batch import Folds
 from fastmld.debts import Debts
 from fastmld.groups import (
@@ -28,6 +28,7 @@ from fastmld.groups import (
     GroupTable,
     Rows,
 )
+from fastmld.hosts import Hosts
 from fastmld.interface import Interface
 from fastmld.listener_v1 import ANSWERS, OUTCOMES, RESTS, SET, STATE_OF_KEY, State, hear, move
 from fastmld.outbox import Outbox, Outgoing
@@ -54,11 +55,12 @@ _SAID["set"] |= LISTED_IDLE
 class Memberships:
     """All rows of all interfaces of an engine, and what is about to be said of them."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, hosts: Hosts) -> None:
+        self._hosts = hosts
         self.table = GroupTable(seed)
         self.outbox = Outbox()
         self.interfaces: dict[int, Interface] = {}
-        self._timers = Timers(self.table)
+        self.timers = Timers(self.table)
         self._idle = Pile(self.table, LISTED_IDLE)
         self._debts = Debts(self.table, self.interfaces)
         # By interface: no timer ends later; the Unsolicited Report Interval; the template of its frames.
@@ -79,6 +81,10 @@ class Memberships:
         new = table.join(interface.index, addresses)
         interface.set_groups(table.count(interface.index))
         silent = is_silent(table.address[new])
+        if interface.mld_version != 1:  # there are SSM addresses then, and MLDv1 cannot speak of them
+            ssm = are_ssm(table.address[new]) & ~silent
+            interface.ssm_in_v1 += int(ssm.sum())
+            silent |= ssm
         table.state[new[silent]] = State.SILENT
         speaking = new[~silent] if silent.any() else new
         if delay_ms > 0 and interface.kind != "loopback":
@@ -118,10 +124,10 @@ class Memberships:
         self._stop(rows, State.NON_LISTENER)
         self.table.release(interface.index, rows)
 
-    def tidy(self) -> None:
-        """Close the gaps that leaving made, when they are many and no message waits that names a row by its number."""
-        if self.table.is_sparse and not self.outbox:
-            self._compact()
+    def take_over(self, interface: Interface, left: Rows, now_ms: int) -> None:
+        """MLDv1 is spoken from now on: as if we had reported all of it last; of what was just left Dones are sent."""
+        self.outbox.put(Outgoing(left, lib.FASTMLD_DONE, now_ms, self._templates(left)))
+        self._rest(self._speaking(interface))
 
     # Frames
 
@@ -148,7 +154,7 @@ class Memberships:
             for interface, (pool, zeros, delay_ms) in pools.items():
                 self._hear_general(interface, pool, zeros, delay_ms, now_ms)
         except BaseException:  # rows that were taken and not moved on would be in no index, and deaf from then on
-            self._reindex()
+            self.reindex()
             raise
 
     def _pools(self, generals: Any, queried: Any, now_ms: int) -> dict[int, tuple[Rows, int, int]]:
@@ -167,7 +173,7 @@ class Memberships:
             self._idle.add(listed[table.fold[listed] != 0])  # what the batch says of those is known with that bit
             idle = listed[table.state[listed] == State.IDLE]
             after_ms = now_ms - 1 if zero else now_ms + delay_ms
-            later = self._timers.later(interface, after_ms) if after_ms < bounds[n] else NO_ROWS
+            later = self.timers.later(interface, after_ms) if after_ms < bounds[n] else NO_ROWS
             pool = np.concatenate((idle, later))
             if zero:
                 pool = np.sort(pool)  # they are answered for in this order
@@ -245,13 +251,16 @@ class Memberships:
     # Time
 
     def expire(self, until_ms: int, now_ms: int) -> None:
-        """Fire the timers that end by until_ms, each at its own millisecond. Tokens are those of now_ms."""
+        """Fire the timers that end by until_ms, each at its own millisecond. Tokens are those of now_ms.
+
+        They are all MLDv1's: see `fire` where they are not.
+        """
         said: list[tuple[Rows, npt.NDArray[np.int64]]] = []
         try:
-            while len(rows := self._timers.due(until_ms)):
+            while len(rows := self.timers.due(until_ms)):
                 said.append(self._expired(rows, now_ms))
         except BaseException:
-            self._reindex()
+            self.reindex()
             raise
         if not said:
             return
@@ -261,6 +270,11 @@ class Memberships:
             order = np.lexsort((rows, times_ms))
             rows, times_ms = rows[order], times_ms[order]
         self._put_reports(rows, times_ms)
+
+    def fire(self, rows: Rows, now_ms: int) -> None:
+        """Timers that ended, all in one millisecond, in order, are taken out already."""
+        if len(rows):
+            self._put_reports(*self._expired(rows, now_ms))
 
     def _expired(self, rows: Rows, now_ms: int) -> tuple[Rows, npt.NDArray[np.int64]]:
         """Timers that ended, in order: what is said of which rows, and when."""
@@ -279,7 +293,7 @@ class Memberships:
 
     def next_ms(self, now_ms: int) -> int | None:
         """When expire or pay_debts will have something to do; None: never, unless something is heard."""
-        ends = (self._timers.next_ms(), self._debts.next_ms(now_ms))
+        ends = (self.timers.next_ms(), self._debts.next_ms(now_ms))
         return min((ms for ms in ends if ms is not None), default=None)
 
     # What these are made of
@@ -309,8 +323,13 @@ class Memberships:
         table = self.table
         starting = []
         for index, members in by_interface(table, rows):
-            if self.interfaces[index].talks:
-                self._will_repeat(self.interfaces[index], members)
+            interface = self.interfaces[index]
+            if interface.mld_version != 1:  # it was MLDv2's when they were joined
+                ssm = are_ssm(table.address[members])
+                self._stop(members[ssm], State.SILENT)
+                members = members[~ssm]
+            if interface.talks:
+                self._will_repeat(interface, members)
                 starting.append(members)
             else:
                 self._stop(members, State.IDLE)
@@ -381,23 +400,24 @@ class Memberships:
         rows = rows[self.table.flags[rows] & told != 0]
         self.outbox.put(Outgoing(rows, lib.FASTMLD_DONE, now_ms, int(self.template_of[interface.index])))
 
-    def _compact(self) -> None:
-        """Renumber the rows, and make every index of them anew."""
+    def compact(self, departed: Rows) -> npt.NDArray[np.uint32]:
+        """Renumber the rows, and make every index of them anew. departed: MLDv2's. The new row of each old one."""
         table = self.table
         urgent, overdue = self._debts.take_all()
-        moved = table.compact()
+        moved = table.compact(departed)
         rows = np.arange(table.used, dtype=np.uint32)
         table.flags[rows] &= _UNLISTED
         self._debts.restore(moved[urgent], moved[overdue])
-        self._reindex()
+        self.reindex()
+        return moved
 
-    def _reindex(self) -> None:
+    def reindex(self) -> None:
         """Make the indices over the columns anew: rows were renumbered, or something went wrong on the way."""
         table = self.table
-        self._timers.rebuild()
+        self.timers.rebuild()
         self._idle.clear()
         table.flags[: table.used] &= 0xFF & ~LISTED_IDLE
         idle = np.flatnonzero((table.state[: table.used] == State.IDLE) & (table.references[: table.used] != 0))
         for index, members in by_interface(table, idle.astype(np.uint32)):
-            if self.interfaces[index].talks:
+            if self.interfaces[index].talks and not self._hosts.v2[index]:
                 self._idle.add(members)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastmld.groups import Rows
+from fastmld.reports_v2 import Reports
 
 
 @dataclass(slots=True)
@@ -19,6 +20,9 @@ class Outgoing:
     kind: int
     times_ms: int | npt.NDArray[np.int64]
     templates: int | npt.NDArray[np.uint32]
+
+    def __len__(self) -> int:
+        return len(self.rows)
 
     def split(self, n: int) -> tuple[Outgoing, Outgoing]:
         """The first n, and the rest."""
@@ -36,27 +40,27 @@ class Outgoing:
 
 
 class Outbox:
-    """A queue of Outgoing."""
+    """A queue of both."""
 
     def __init__(self) -> None:
-        self._queue: deque[Outgoing] = deque()
+        self._queue: deque[Outgoing | Reports] = deque()
 
     def __bool__(self) -> bool:
         return bool(self._queue)
 
-    def put(self, outgoing: Outgoing) -> None:
+    def put(self, outgoing: Outgoing | Reports) -> None:
         """Append messages."""
-        if len(outgoing.rows):
+        if len(outgoing):
             self._queue.append(outgoing)
 
-    def take(self, limit: int) -> list[Outgoing]:
+    def take(self, limit: int) -> list[Outgoing | Reports]:
         """The oldest, up to limit messages."""
-        taken: list[Outgoing] = []
+        taken: list[Outgoing | Reports] = []
         while self._queue and limit > 0:
             outgoing = self._queue.popleft()
-            if len(outgoing.rows) > limit:
+            if len(outgoing) > limit:
                 outgoing, rest = outgoing.split(limit)
                 self._queue.appendleft(rest)
-            limit -= len(outgoing.rows)
+            limit -= len(outgoing)
             taken.append(outgoing)
         return taken

@@ -28,7 +28,7 @@ def rested(count: int, rate: int | str | None = RATE, **settings: object) -> tup
     """Engine, interface and a time at which all groups are idle, were reported, and the bucket is full again."""
     engine = fastmld.Engine(seed=1)
     settings = {"unsolicited_report_repeats": 0, "report_rate": rate, **settings}
-    lan = engine.add_interface("lan0", mac="02:00:00:00:00:01", link_local="fe80::1", **settings)
+    lan = engine.add_interface("lan0", mac="02:00:00:00:00:01", link_local="fe80::1", mld_version=1, **settings)
     engine.join(lan, packed(range(1, count + 1)), now_ms=0)
     now_ms = 1_000_000
     heard = run(engine, now_ms)
@@ -80,6 +80,7 @@ def test_joins_take_tokens() -> None:
         link_local="fe80::1",
         report_rate=RATE,
         unsolicited_report_repeats=0,
+        mld_version=1,
     )
     engine.join(lan, packed(range(1, 101)), now_ms=0)
     assert len(said(engine)) == BURST
@@ -89,7 +90,7 @@ def test_joins_take_tokens() -> None:
 
 def test_repeats_of_joins_are_not_lost() -> None:
     engine = fastmld.Engine(seed=1)
-    lan = engine.add_interface("lan0", mac="02:00:00:00:00:01", link_local="fe80::1", report_rate=RATE)
+    lan = engine.add_interface("lan0", mac="02:00:00:00:00:01", link_local="fe80::1", report_rate=RATE, mld_version=1)
     engine.join(lan, packed(range(1, 201)), now_ms=0)
     heard = run(engine, 100_000)
     assert Counter(one.group for one in heard) == {group(n): 2 for n in range(1, 201)}
@@ -282,6 +283,7 @@ def test_interfaces_have_a_budget_each() -> None:
         link_local="fe80::1",
         report_rate=2 * RATE,
         unsolicited_report_repeats=0,
+        mld_version=1,
     )
     engine.join(other, packed(range(1, 61)), now_ms=now_ms)
     now_ms += 100_000
@@ -307,12 +309,14 @@ def test_any_rate(rate: int) -> None:
 def test_what_is_no_rate(rate: object) -> None:
     engine = fastmld.Engine(seed=1)
     with pytest.raises((ValueError, TypeError)):
-        engine.add_interface("lan0", mac="02:00:00:00:00:01", report_rate=rate)
+        engine.add_interface("lan0", mac="02:00:00:00:00:01", report_rate=rate, mld_version=1)
 
 
 def test_the_default_is_a_hundred_thousand_a_second() -> None:
     engine = fastmld.Engine(seed=1)
-    lan = engine.add_interface("lan0", mac="02:00:00:00:00:01", link_local="fe80::1", unsolicited_report_repeats=0)
+    lan = engine.add_interface(
+        "lan0", mac="02:00:00:00:00:01", link_local="fe80::1", unsolicited_report_repeats=0, mld_version=1
+    )
     engine.join(lan, packed(range(1, 30_001)), now_ms=0)
     sent = len(engine.transmit())
     assert sent == 10_000
@@ -392,7 +396,7 @@ def test_random_life_within_the_budget() -> None:
 
 def test_a_pool_that_a_leave_emptied_while_a_report_was_owed() -> None:
     engine = fastmld.Engine(seed=0)
-    lan = engine.add_interface("lan", mac=frames.MAC, link_local=frames.LINK_LOCAL, report_rate=1)
+    lan = engine.add_interface("lan", mac=frames.MAC, link_local=frames.LINK_LOCAL, report_rate=1, mld_version=1)
     for now_ms, step in enumerate((engine.join, engine.join, engine.leave)):
         step(lan, ("ff05::a", "ff05::b", "ff05::a")[now_ms], now_ms=now_ms)
     query = fastmld.FrameBatch.from_list([frames.query(delay_ms=0)], lan)

@@ -1,5 +1,7 @@
 """Joining and leaving for ever: rows stay in join order, and memory stays bounded by what is listened to."""
 
+import contextlib
+import operator
 import tracemalloc
 
 import numpy as np
@@ -18,8 +20,8 @@ def addresses(first: int, n: int) -> np.ndarray:
 
 def test_rows_of_addresses_that_were_left_are_used_again() -> None:
     engine = fastmld.Engine(seed=1)
-    lan = engine.add_interface("lan", mac=frames.MAC, link_local=frames.LINK_LOCAL, report_rate=None)
-    other = engine.add_interface("other", mac=frames.MAC, link_local=frames.LINK_LOCAL, report_rate=None)
+    lan = engine.add_interface("lan", mac=frames.MAC, link_local=frames.LINK_LOCAL, report_rate=None, mld_version=1)
+    other = engine.add_interface("other", mac=frames.MAC, link_local=frames.LINK_LOCAL, report_rate=None, mld_version=1)
     engine.join(other, addresses(1, 10), now_ms=0)
     engine.join(lan, addresses(0, 100), now_ms=0, delay_ms=50_000)
     query = fastmld.FrameBatch.from_list([frames.query(delay_ms=10_000)], other)
@@ -43,7 +45,7 @@ def test_rows_of_addresses_that_were_left_are_used_again() -> None:
 def test_an_attack_on_the_indices_does_not_fill_memory() -> None:
     """Queries and Reports in turn disarm and arm the same rows: nothing of that stays behind."""
     engine = fastmld.Engine(seed=1)
-    lan = engine.add_interface("lan", mac=frames.MAC, link_local=frames.LINK_LOCAL)
+    lan = engine.add_interface("lan", mac=frames.MAC, link_local=frames.LINK_LOCAL, mld_version=1)
     engine.join(lan, addresses(0, 8), now_ms=0)
     engine.transmit()
     turns = [frames.query(delay_ms=65_535), *(frames.report(row.tobytes()) for row in addresses(0, 8))]
@@ -65,7 +67,7 @@ def test_an_attack_on_the_indices_does_not_fill_memory() -> None:
 @pytest.mark.parametrize("part", ["hear", "_pools", "_hear_folds", "_hear_general", "_raise_bounds"])
 def test_an_exception_in_the_middle_of_a_batch_makes_nobody_deaf(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = fastmld.Engine(seed=1)
-    lan = engine.add_interface("lan", mac=frames.MAC, link_local=frames.LINK_LOCAL)
+    lan = engine.add_interface("lan", mac=frames.MAC, link_local=frames.LINK_LOCAL, mld_version=1)
     engine.join(lan, addresses(0, 8), now_ms=0)
     engine.advance(20_000)
     named = [frames.query(row.tobytes()) for row in addresses(0, 4)]
@@ -75,7 +77,7 @@ def test_an_exception_in_the_middle_of_a_batch_makes_nobody_deaf(part: str, monk
         def interrupt(*_: object) -> None:
             raise KeyboardInterrupt
 
-        patched.setattr(engine._members, part, interrupt)
+        patched.setattr(engine._members.v1, part, interrupt)
         with pytest.raises(KeyboardInterrupt):
             engine.receive(batch, now_ms=20_001)
     engine.receive(batch, now_ms=20_002)
@@ -84,14 +86,14 @@ def test_an_exception_in_the_middle_of_a_batch_makes_nobody_deaf(part: str, monk
 
 def test_an_exception_in_the_middle_of_advance_makes_nobody_deaf(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = fastmld.Engine(seed=1)
-    lan = engine.add_interface("lan", mac=frames.MAC, link_local=frames.LINK_LOCAL)
+    lan = engine.add_interface("lan", mac=frames.MAC, link_local=frames.LINK_LOCAL, mld_version=1)
     engine.join(lan, addresses(0, 8), now_ms=0)
     with monkeypatch.context() as patched:
 
         def interrupt(*_: object) -> None:
             raise KeyboardInterrupt
 
-        patched.setattr(engine._members, "_fire", interrupt)
+        patched.setattr(engine._members.v1, "_fire", interrupt)
         with pytest.raises(KeyboardInterrupt):
             engine.advance(20_000)
     engine.advance(20_000)
@@ -101,7 +103,7 @@ def test_an_exception_in_the_middle_of_advance_makes_nobody_deaf(monkeypatch: py
 def test_an_interface_without_groups_does_all_that_others_do() -> None:
     engine = fastmld.Engine(seed=1)
     for left in (False, True):
-        lan = engine.add_interface("lan", mac=frames.MAC, link_local=frames.LINK_LOCAL)
+        lan = engine.add_interface("lan", mac=frames.MAC, link_local=frames.LINK_LOCAL, mld_version=1)
         if left:
             engine.join(lan, "ff05::1", now_ms=0)
             engine.leave(lan, "ff05::1", now_ms=0)
@@ -118,3 +120,61 @@ def test_an_interface_without_groups_does_all_that_others_do() -> None:
         assert engine.next_deadline_ms() is None
         engine.remove_interface(lan, now_ms=0)
     assert len(engine.transmit()) == 2  # the one that was left: a Report and a Done
+
+
+def records(engine: fastmld.Engine) -> set[bytes]:
+    """The addresses that MLDv2 Reports name now. Their records have no sources."""
+    out = list(engine.transmit())
+    return {frame[at + 4 : at + 20] for frame in out for at in range(70, len(frame), 20)}
+
+
+@pytest.mark.parametrize(
+    ("room", "part"),
+    [
+        ("_members.v2", "hear"),
+        ("_members.hosts", "ask"),
+        ("_members.v2._specific", "set"),
+        ("_members.v2._changes", "say"),
+        ("_members.v2._speaker", "put"),
+        ("_members.v2._general", "begin"),
+        ("_members.v2._general", "go_on"),
+        ("_members.v2._general", "_say"),
+        ("_members.v2._reportable", "rows_of"),
+        ("_members.v2._reportable", "which"),
+        ("_members.v2", "_expire_interface"),
+    ],
+)
+def test_an_exception_in_mldv2_makes_nobody_mute(room: str, part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever it comes, changes are still said, and the next Queries are answered."""
+    engine = fastmld.Engine(seed=1)
+    lan = engine.add_interface("lan", mac=frames.MAC, link_local=frames.LINK_LOCAL)
+    groups = {row.tobytes() for row in addresses(0, 100)}
+    general = frames.query2(frames.ANY, 1000)
+    named = [frames.query2(row.tobytes(), 500) for row in addresses(0, 4)]
+    every = fastmld.FrameBatch.from_list([general, *named], lan)
+    queries = fastmld.FrameBatch.from_list([general], lan)
+    interrupted = 0
+
+    def interrupt(*_: object, **__: object) -> None:
+        nonlocal interrupted
+        interrupted += 1
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(operator.attrgetter(room)(engine), part, interrupt)
+        engine.join(lan, addresses(0, 100), now_ms=0)
+        for now_ms in (0, 1, 10_000):
+            for step in (engine.advance, lambda now_ms: engine.receive(every, now_ms), lambda _: engine.transmit()):
+                with contextlib.suppress(KeyboardInterrupt):
+                    step(now_ms)
+    assert interrupted
+    engine.advance(20_000)
+    engine.transmit()
+    engine.receive(queries, now_ms=20_000)
+    engine.advance(21_000)
+    assert records(engine) == groups
+    engine.advance(30_000)
+    engine.receive(queries, now_ms=30_000)
+    engine.leave(lan, addresses(0, 1), now_ms=30_000)
+    engine.advance(31_000)
+    assert records(engine) == groups

@@ -53,7 +53,7 @@ def test_the_flood_is_valid_and_varied() -> None:
     queries = flood_of_queries()
     assert len(set(queries)) == len(queries)
     engine = Engine(seed=0)
-    lan = engine.add_interface("lan", mac="02:00:00:00:00:01", link_local="fe80::fa57:31d")
+    lan = engine.add_interface("lan", mac="02:00:00:00:00:01", link_local="fe80::fa57:31d", mld_version=1)
     assert {VERDICTS[code] for code in engine.receive(queries, 0)} == {"accepted"}
     assert engine.counters(lan)["general_query"] == len(queries)
     for frame in list(queries)[::500]:

@@ -22,6 +22,8 @@ def test_every_rule_and_every_rung_is_in_the_map() -> None:
     page = (ROOT / "docs" / "rfc-map.md").read_text()
     for rule in range(1, 21):
         assert f"| N{rule} |" in page
+    for requirement in [*(f"W{n}" for n in range(1, 22)), *(f"L{n}" for n in range(1, 16))]:
+        assert f"| {requirement} |" in page
     for rung in range(1, 15):
         assert f"| {rung} |" in page
 

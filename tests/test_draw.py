@@ -106,7 +106,7 @@ def test_a_seed_of_its_own() -> None:
     deadlines = set()
     for _ in range(3):
         engine = fastmld.Engine()
-        lan = engine.add_interface("lan0", mac="02:00:00:00:00:01", link_local="fe80::1")
+        lan = engine.add_interface("lan0", mac="02:00:00:00:00:01", link_local="fe80::1", mld_version=1)
         engine.join(lan, "ff05::101", now_ms=0)
         engine.join(lan, "ff05::102", now_ms=0)
         deadlines.add(tuple(engine.groups(lan)["deadline_ms"].tolist()))

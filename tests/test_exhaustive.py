@@ -62,7 +62,7 @@ def repaired(octets: np.ndarray, ip: int, message: int) -> np.ndarray:
 @pytest.fixture(scope="module")
 def engine() -> fastmld.Engine:
     engine = fastmld.Engine(seed=0)
-    lan = engine.add_interface("lan0", mac=frames.MAC, link_local=frames.LINK_LOCAL)
+    lan = engine.add_interface("lan0", mac=frames.MAC, link_local=frames.LINK_LOCAL, mld_version=1)
     engine.join(lan, np.frombuffer(b"".join(sorted(LISTENED)), np.uint8).reshape(-1, 16), now_ms=0)
     return engine
 
@@ -187,7 +187,12 @@ def test_every_delay_is_drawn_from() -> None:
     groups[:, 12:] = np.arange(1, count + 1).astype(">u4").view(np.uint8).reshape(-1, 4)
     engine = fastmld.Engine(seed=2710)
     lan = engine.add_interface(
-        "lan0", mac=frames.MAC, link_local=frames.LINK_LOCAL, report_rate=None, unsolicited_report_repeats=0
+        "lan0",
+        mac=frames.MAC,
+        link_local=frames.LINK_LOCAL,
+        report_rate=None,
+        unsolicited_report_repeats=0,
+        mld_version=1,
     )
     engine.join(lan, groups, now_ms=0)
     engine.transmit(count)

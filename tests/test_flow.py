@@ -9,7 +9,9 @@ IDLE, DELAYING = (fastmld.STATES.index(name) for name in ("idle_listener", "dela
 
 def test_the_worked_batch_of_the_flow_page() -> None:
     engine = fastmld.Engine(seed=1)
-    lan = engine.add_interface("lan", mac=frames.MAC, link_local=frames.LINK_LOCAL, unsolicited_report_repeats=0)
+    lan = engine.add_interface(
+        "lan", mac=frames.MAC, link_local=frames.LINK_LOCAL, unsolicited_report_repeats=0, mld_version=1
+    )
     for group in (A, B, C):
         engine.join(lan, group, now_ms=0)
     assert len(engine.transmit()) == 3

@@ -103,7 +103,7 @@ def prepared(rows: Rows, patterns: list[str]) -> fastmld.Engine:
     for number in range(len(patterns)):
         lan = engine.add_interface(
             f"lan{number}", mac="02:00:00:00:00:01", link_local="fe80::1",
-            unsolicited_report_repeats=0, report_rate=None,
+            unsolicited_report_repeats=0, report_rate=None, mld_version=1,
         )  # fmt: skip
         engine.join(lan, addresses[edges[number] : edges[number + 1]], now_ms=0)
     # A Report heard while a timer runs clears the flag; the timer of the start state is armed afterwards.

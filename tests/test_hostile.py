@@ -28,7 +28,9 @@ def addresses(n: int, first: int = 0) -> np.ndarray:
 def listening(n: int, **settings: object) -> tuple[fastmld.Engine, int]:
     """n groups that were joined long before 0 ms, and are idle."""
     engine = fastmld.Engine(seed=1)
-    lan = engine.add_interface("lan0", mac=frames.MAC, link_local=frames.LINK_LOCAL, **{**QUIET, **settings})
+    lan = engine.add_interface(
+        "lan0", mac=frames.MAC, link_local=frames.LINK_LOCAL, mld_version=1, **{**QUIET, **settings}
+    )
     engine.join(lan, addresses(n), now_ms=-1_000_000)
     for now_ms in range(-1_000_000, 0, 40_000):
         engine.advance(now_ms)
@@ -129,7 +131,9 @@ def test_bi06_no_timer_outlives_its_interface(ends: str) -> None:
     rng = random.Random(ends)
     for _ in range(60):
         engine = fastmld.Engine(seed=rng.randrange(99))
-        lan = engine.add_interface("a", mac=frames.MAC, link_local=frames.LINK_LOCAL, report_rate=rng.choice((3, None)))
+        lan = engine.add_interface(
+            "a", mac=frames.MAC, link_local=frames.LINK_LOCAL, report_rate=rng.choice((3, None)), mld_version=1
+        )
         now_ms, up, joined = 0, True, 0
         for _ in range(rng.randrange(1, 40)):
             now_ms += rng.choice((0, 1, 50, 3000))

@@ -26,7 +26,7 @@ def rested(groups: object, **settings: object) -> tuple[fastmld.Engine, int]:
     """An engine whose groups are all reported and Idle."""
     engine = fastmld.Engine(seed=4)
     settings = {"report_rate": None, "unsolicited_report_repeats": 0, **settings}
-    lan = engine.add_interface("lan0", mac=frames.MAC, link_local=frames.LINK_LOCAL, **settings)
+    lan = engine.add_interface("lan0", mac=frames.MAC, link_local=frames.LINK_LOCAL, mld_version=1, **settings)
     engine.join(lan, groups, now_ms=0)
     while len(engine.transmit()):
         pass
@@ -125,7 +125,12 @@ class TestBi35AttackKits:
         rate, count = 1_000, 500
         engine = fastmld.Engine(seed=4)
         lan = engine.add_interface(
-            "lan0", mac=frames.MAC, link_local=frames.LINK_LOCAL, report_rate=rate, unsolicited_report_repeats=0
+            "lan0",
+            mac=frames.MAC,
+            link_local=frames.LINK_LOCAL,
+            report_rate=rate,
+            unsolicited_report_repeats=0,
+            mld_version=1,
         )
         engine.join(lan, numbered(count), now_ms=0)
         while (due_ms := engine.next_deadline_ms()) is not None:

@@ -502,7 +502,7 @@ def test_mutations(bench: Bench) -> None:
 
 def test_a_frame_while_down_gets_its_verdict(bench: Bench) -> None:
     engine = fastmld.Engine(seed=0)
-    lan = engine.add_interface("lan0", mac="02:00:00:00:00:01", link_local="fe80::1")
+    lan = engine.add_interface("lan0", mac="02:00:00:00:00:01", link_local="fe80::1", mld_version=1)
     engine.set_up(lan, False, now_ms=0)
     batch = fastmld.FrameBatch.from_list([frame for _, _, frame in RUNGS], interfaces=lan)
     found = [fastmld.VERDICTS[code] for code in engine.receive(batch, now_ms=0)]

@@ -17,7 +17,12 @@ class Bench:
         self.runtime = Runtime(Engine(seed=1), clock=lambda: self.at_ms)
         wire = Wire()
         self.lan = self.runtime.engine.add_interface(
-            "lan0", mac=frames.MAC, link_local=frames.LINK_LOCAL, report_rate=10, unsolicited_report_repeats=0
+            "lan0",
+            mac=frames.MAC,
+            link_local=frames.LINK_LOCAL,
+            report_rate=10,
+            unsolicited_report_repeats=0,
+            mld_version=1,
         )
         self.runtime.attach(self.lan, wire.tap())
         self.other = wire.tap()

@@ -30,7 +30,11 @@ class Hosts:
         for host in range(1, n + 1):
             engine = Engine(seed=host)
             lan = engine.add_interface(
-                "lan0", mac=bytes([2, 0, 0, 0, 0, host]), link_local=f"fe80::{host}", unsolicited_report_repeats=0
+                "lan0",
+                mac=bytes([2, 0, 0, 0, 0, host]),
+                link_local=f"fe80::{host}",
+                unsolicited_report_repeats=0,
+                mld_version=1,
             )
             runtime = stack.enter_context(Runtime(engine))
             runtime.attach(lan, wire.tap())

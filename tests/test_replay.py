@@ -344,7 +344,10 @@ def test_outputs_that_cannot_be_written(run: Bench, option: str) -> None:
 
 def test_replay_for_embedders() -> None:
     engine = fastmld.Engine(seed=0)
-    ports = [engine.add_interface(name, mac=frames.MAC, link_local="fe80::1", report_rate=None) for name in "ab"]
+    ports = [
+        engine.add_interface(name, mac=frames.MAC, link_local="fe80::1", report_rate=None, mld_version=1)
+        for name in "ab"
+    ]
     heard = fastmld.FrameBatch.from_list([frames.query(delay_ms=0), frames.report(GROUP), b""], [ports[1], *ports])
     verdicts, kinds = np.empty(3, np.uint8), np.empty(3, np.uint8)
     sent = replay(
@@ -375,13 +378,13 @@ def test_replay_for_embedders() -> None:
 
 def test_replay_of_nothing() -> None:
     engine = fastmld.Engine(seed=0)
-    engine.add_interface("a", mac=frames.MAC)
+    engine.add_interface("a", mac=frames.MAC, mld_version=1)
     assert list(replay(engine, fastmld.FrameBatch.from_list([]), np.empty(0, np.int64))) == []
 
 
 def test_what_an_action_raises_is_its_own() -> None:
     engine = fastmld.Engine(seed=0)
-    lan = engine.add_interface("a", mac=frames.MAC)
+    lan = engine.add_interface("a", mac=frames.MAC, mld_version=1)
     events = [(0, lambda now_ms: engine.leave(lan, GROUP, now_ms))]
     with pytest.raises(fastmld.NotListening):
         list(replay(engine, fastmld.FrameBatch.from_list([]), np.empty(0, np.int64), events))

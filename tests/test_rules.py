@@ -20,7 +20,7 @@ def engine_with(*groups: str, now_ms: int = 0, **settings: object) -> tuple[fast
     """An interface that has joined the groups and said so."""
     engine = fastmld.Engine(seed=1)
     settings = {"link_local": "fe80::1", **settings}
-    lan = engine.add_interface("lan0", mac=MAC, **settings)
+    lan = engine.add_interface("lan0", mac=MAC, mld_version=1, **settings)
     for group in groups:
         engine.join(lan, group, now_ms=now_ms)
     said(engine)
@@ -431,7 +431,7 @@ def test_n15_an_own_address_is_link_local(wrong: str) -> None:
     with pytest.raises(fastmld.InvalidAddress):
         engine.set_link_local(lan, wrong, now_ms=0)
     with pytest.raises(fastmld.InvalidAddress):
-        engine.add_interface("lan1", mac=MAC, link_local=wrong)
+        engine.add_interface("lan1", mac=MAC, link_local=wrong, mld_version=1)
     assert said(engine) == []
 
 
@@ -647,7 +647,9 @@ def test_n19_what_waits_is_as_it_was_said() -> None:
 
 def test_n20_interfaces_are_strangers() -> None:
     engine, lan = engine_with(GROUP, **ONLY_DELAY)
-    other = engine.add_interface("lan1", mac="02:00:00:00:00:02", link_local="fe80::1", vlan=9, **ONLY_DELAY)
+    other = engine.add_interface(
+        "lan1", mac="02:00:00:00:00:02", link_local="fe80::1", vlan=9, mld_version=1, **ONLY_DELAY
+    )
     assert other != lan
     engine.join(other, GROUP, now_ms=0)
     said(engine)
@@ -677,7 +679,7 @@ def test_n20_removed_interfaces_leave_nothing_behind() -> None:
     engine.remove_interface(lan, now_ms=1)
     assert engine.next_deadline_ms() is None
     assert run(engine, 100_000) == []
-    again = engine.add_interface("lan0", mac=MAC, link_local="fe80::1")
+    again = engine.add_interface("lan0", mac=MAC, link_local="fe80::1", mld_version=1)
     assert len(engine.groups(again)) == 0
     assert engine.counters(again)["frames"] == 0
     engine.join(again, GROUP, now_ms=100_000)

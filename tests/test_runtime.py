@@ -72,7 +72,7 @@ def add(runtime: Runtime, name: str, link: Any) -> int:
     number = len(runtime.interfaces) + 1
     lan = runtime.engine.add_interface(
         name, mac=bytes([2, 0, 0, 0, 0, number]), link_local=f"fe80::{number}",
-        unsolicited_report_repeats=0, report_rate=None,
+        unsolicited_report_repeats=0, report_rate=None, mld_version=1,
     )  # fmt: skip
     runtime.attach(lan, link)
     return lan
@@ -109,7 +109,9 @@ def test_what_a_full_link_does_not_take_stays_in_the_engine() -> None:
 def test_how_much_is_kept_for_a_link_is_a_setting() -> None:
     with Runtime(Engine(seed=1)) as runtime:
         link = Held(takes=0)
-        lan = runtime.engine.add_interface("a", mac=frames.MAC, link_local="fe80::1", unsolicited_report_repeats=0)
+        lan = runtime.engine.add_interface(
+            "a", mac=frames.MAC, link_local="fe80::1", unsolicited_report_repeats=0, mld_version=1
+        )
         runtime.attach(lan, link, max_waiting=7)
         runtime.engine.join(lan, addresses(20), 0)
         passes(runtime, 0)

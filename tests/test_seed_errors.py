@@ -22,7 +22,7 @@ def listener(groups: object = GROUP, **settings: object) -> tuple[fastmld.Engine
     """An engine that has joined at time zero, said so, and has no timer running."""
     engine = fastmld.Engine(seed=1)
     settings = {"unsolicited_report_repeats": 0, **settings}
-    lan = engine.add_interface("lan0", mac="02:00:00:00:00:01", link_local="fe80::1", **settings)
+    lan = engine.add_interface("lan0", mac="02:00:00:00:00:01", link_local="fe80::1", mld_version=1, **settings)
     engine.join(lan, groups, now_ms=0)
     said(engine)
     return engine, lan
@@ -97,7 +97,7 @@ def test_flag_lost_after_suppression() -> None:
 
 def test_delayed_join_is_not_delayed() -> None:
     engine = fastmld.Engine(seed=1)
-    lan = engine.add_interface("lan0", mac="02:00:00:00:00:01", link_local="fe80::1")
+    lan = engine.add_interface("lan0", mac="02:00:00:00:00:01", link_local="fe80::1", mld_version=1)
     engine.join(lan, GROUP, now_ms=100, delay_ms=250)
     assert said(engine) == []
     assert engine.next_deadline_ms() == 350
@@ -117,7 +117,7 @@ def test_repeats_on_whole_seconds() -> None:
     assert len(set(deadlines_ms.tolist())) > 350  # 400 draws out of 10,000 meet each other some 8 times
     assert len(set((deadlines_ms % 1000).tolist())) > 250
     other = fastmld.Engine(seed=2)
-    other.add_interface("lan0", mac="02:00:00:00:00:01", link_local="fe80::1")
+    other.add_interface("lan0", mac="02:00:00:00:00:01", link_local="fe80::1", mld_version=1)
     other.join(0, PACKED, now_ms=0)
     assert (other.groups(0)["deadline_ms"] != deadlines_ms).mean() > 0.9
 
@@ -131,7 +131,7 @@ def test_wall_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "clock_gettime"):
         monkeypatch.setattr(time, name, forbidden)
     engine = fastmld.Engine()
-    lan = engine.add_interface("lan0", mac="02:00:00:00:00:01", link_local="fe80::1")
+    lan = engine.add_interface("lan0", mac="02:00:00:00:00:01", link_local="fe80::1", mld_version=1)
     engine.join(lan, GROUP, now_ms=0)
     receive(engine, 0, frames.query(delay_ms=1000))
     deadline_ms = engine.next_deadline_ms()
@@ -149,7 +149,7 @@ def test_carry() -> None:
     for start_ms in (0, 999, 1000, -1, 1 << 40):
         for delay_ms in (1, 999, 1000, 1001):
             engine = fastmld.Engine(seed=1)
-            lan = engine.add_interface("lan0", mac="02:00:00:00:00:01", link_local="fe80::1")
+            lan = engine.add_interface("lan0", mac="02:00:00:00:00:01", link_local="fe80::1", mld_version=1)
             engine.join(lan, GROUP, now_ms=start_ms, delay_ms=delay_ms)
             engine.advance(now_ms=start_ms + delay_ms - 1)
             assert said(engine) == []
@@ -172,7 +172,7 @@ def test_log_flood(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureF
 def test_silent_without_link_local() -> None:
     """RFC 3590: it speaks from ::, and again from its address once that is usable."""
     engine = fastmld.Engine(seed=1)
-    lan = engine.add_interface("lan0", mac="02:00:00:00:00:01", link_local=None)
+    lan = engine.add_interface("lan0", mac="02:00:00:00:00:01", link_local=None, mld_version=1)
     engine.join(lan, GROUP, now_ms=0)
     assert [one[:4] for one in said(engine)] == [(0, "report", GROUP, "::")]
     receive(engine, 5, frames.query(delay_ms=0))

@@ -64,7 +64,12 @@ class Ours:
         self._link = PacketRing(interface)
         self._engine = Engine(seed)
         self._engine.add_interface(
-            interface, mac="02:00:00:00:00:01", link_local="fe80::1", report_rate=None, unsolicited_report_repeats=0
+            interface,
+            mac="02:00:00:00:00:01",
+            link_local="fe80::1",
+            report_rate=None,
+            unsolicited_report_repeats=0,
+            mld_version=1,
         )
         self._engine.join(0, workloads.groups(groups), now_ms=0)
         self._ask_for_all = workloads.general_immediate(1, groups, seed)

@@ -236,10 +236,12 @@ class Listener2(Listener):
         wanted = (mode, frozenset(sources))
         if len(wanted[1]) > interface.most_sources:
             raise TooManySourcesError(len(wanted[1]))
+        member = interface.memberships.get(address)
+        if wanted == NOTHING and member is not None and listener not in member.listeners:
+            raise NotListeningError(listener)
         self._enter(now_ms, closes=False)
         interface.ssm_exclude += mode == EXCLUDE and interface.source_specific(address)
-        member = interface.memberships.get(address)
-        if wanted == NOTHING and (member is None or listener not in member.listeners):
+        if wanted == NOTHING and member is None:
             return
         if member is None:
             member = self._appear(interface, address, 0, now_ms)

@@ -38,6 +38,7 @@ class Pair:
             unsolicited_report_repeats=interface.repeats,
             done_always=interface.done_always,
             report_rate=None,
+            mld_version=1,
         )
         assert index == interface.index
 
