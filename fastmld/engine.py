@@ -233,6 +233,16 @@ class Engine:
         self._enter(now_ms, local=True)
         self._members.listen(heard, octets, row, str(listener), asked, now_ms)
 
+    def leave_all(self, interface: int, now_ms: int) -> None:
+        """End every listener of every address of an interface, those with a name too.
+
+        What was said is taken back once, whatever the budget, as where the interface is set down: Dones, or a
+        State-Change Report that is not said again.
+        """
+        left = self._interface(interface)
+        self._enter(now_ms)
+        self._members.leave_all(left, now_ms)
+
     def _check_references(self, rows: Rows, octets: npt.NDArray[np.uint8]) -> Rows:
         """The rows whose last anonymous listener goes, in the order in which it does. Raises NotListening."""
         references = self._members.table.references

@@ -77,6 +77,13 @@ class Listeners:
         if len(last):
             self._of(interface).leave(interface, last, now_ms)
 
+    def leave_all(self, interface: Interface, now_ms: int) -> None:
+        """No listener is left; what was said is taken back once, as of an interface that is set down."""
+        if interface.talks:
+            self._of(interface).fall_silent(interface, now_ms, done=True)
+        self._release_all(interface)
+        interface.set_groups(0)
+
     def listen(
         self, interface: Interface, address: npt.NDArray[np.uint8], row: int, listener: str, asked: Filter, now_ms: int
     ) -> None:
@@ -131,13 +138,16 @@ class Listeners:
 
     def forget(self, interface: Interface) -> None:
         """The interface is gone, and its rows with it. Nothing is said."""
+        self._release_all(interface)
+        self.hosts.v1_until_ms[interface.index] = NONE
+
+    def _release_all(self, interface: Interface) -> None:
         if self.hosts.v2[interface.index]:
             self.v2.stop(interface)
         rows = self.table.rows_of(interface.index)
         for position in self.filters.positions(rows).tolist():
             self.filters.close(int(rows[position]))
         self.v1.forget(interface)
-        self.hosts.v1_until_ms[interface.index] = NONE
 
     # The host compatibility mode
 

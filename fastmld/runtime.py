@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from fastmld.addresses import Address, Addresses
 from fastmld.batch import FrameBatch
@@ -186,6 +187,19 @@ class Runtime:
         self.engine.leave(interface, groups, self.now_ms())
         self.wake()
 
+    def listen(
+        self,
+        interface: int,
+        group: Address,
+        mode: str,
+        sources: Iterable[Address] | npt.NDArray[np.uint8] = (),
+        *,
+        listener: str = "0",
+    ) -> None:
+        """Engine.listen, now."""
+        self.engine.listen(interface, group, mode, sources, listener=listener, now_ms=self.now_ms())
+        self.wake()
+
     # The loop
 
     def run(
@@ -195,8 +209,8 @@ class Runtime:
         every_ms: int = 1000,
         report: Callable[[], object] | None = None,
     ) -> None:
-        """Work until `stop`, for duration_ms, or until the last interface was deleted; then leave all groups
-        (Done).
+        """Work until `stop`, for duration_ms, or until the last interface was deleted; then end all listeners:
+        what was said is taken back (Done, State-Change Report).
 
         report: called every every_ms.
         """
@@ -339,9 +353,7 @@ class Runtime:
 
     def _leave_all(self, now_ms: int) -> None:
         for interface in self._links:
-            groups = self.engine.groups(interface)
-            references = np.repeat(groups["address"], groups["references"], axis=0)
-            self.engine.leave(interface, np.ascontiguousarray(references), now_ms)
+            self.engine.leave_all(interface, now_ms)
 
     def _follow(self, now_ms: int) -> None:
         if self._netlink is None:

@@ -16,9 +16,12 @@ _DROPPED: Final = {
     "bad_blocks": "blocks of the ring given up: the kernel's offsets in them are wrong",
     "send_dropped": "not sent: the link went down, or refuses them",
     "deferred": "Reports deferred: the budget (report_rate) is spent",
+    "v1_query_ignored": "MLDv1 Queries ignored: mld_version is 2",
+    "v1_query_ssm": "MLDv1 Queries for source-specific addresses, which MLDv1 cannot ask for",
+    "ssm_exclude": "source-specific addresses were joined without a source: nothing is said of that",
     "send_blocked": "times the socket took no more frames; they are kept, and tried again",
 }
-_ANSWERED = ("general_query", "group_query")
+_ANSWERED = ("general_query", "group_query", "source_query")
 _STATES: Final = {
     "running": "its link is there again",
     "down": "it is set down, and nothing is said there until it is up",
@@ -40,6 +43,7 @@ class Log:
         self._counted: dict[tuple[int, str], int] = {}  # as of the latest line
         self._said_ms: dict[tuple[int, str], int] = {}
         self._states = dict.fromkeys(self._names, "running")
+        self._modes = {index: runtime.engine.status(index).mode for index in self._names}
 
     def look(self) -> None:
         """Say what is new, as far as it is time to."""
@@ -60,10 +64,24 @@ class Log:
             if count > before and self._may_say(index, reason, now_ms):
                 self._say(index, f"{count - before} {what}; {count} in all")
                 self._counted[index, reason] = count
+        self._look_at_mode(index, now_ms)
+        if counters["ssm_in_v1"] and (index, "ssm_in_v1") not in self._said_ms:
+            self._said_ms[index, "ssm_in_v1"] = now_ms
+            self._say(index, "MLDv1 is spoken, which cannot tell of source-specific addresses: nothing is said of them")
         if any(counters[kind] for kind in _ANSWERED) and (index, "kernel") not in self._said_ms:
             self._said_ms[index, "kernel"] = now_ms
             if _kernel_listens(self._names[index]):
                 self._say(index, "the kernel's IPv6 is on there too, and answers for groups of its own")
+
+    def _look_at_mode(self, index: int, now_ms: int) -> None:
+        status = self._runtime.engine.status(index)
+        if status.mode == self._modes[index] or not self._may_say(index, f"mode {status.mode}", now_ms):
+            return
+        if status.mode == "mldv1":
+            self._say(index, f"mode mldv1: {status.querier} asks in MLDv1")
+        else:
+            self._say(index, "mode mldv2 again: no MLDv1 Querier is heard any more")
+        self._modes[index] = status.mode
 
     def _may_say(self, index: int, reason: str, now_ms: int) -> bool:
         said_ms = self._said_ms.get((index, reason))

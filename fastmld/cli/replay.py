@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from fastmld import KINDS, NO_DEADLINE, STATES, VERDICTS, Engine, FrameBatch
 from fastmld.addresses import mac_octets
+from fastmld.cli.config import mld_version_of
 from fastmld.cli.console import console
 from fastmld.cli.errors import CommandError
 from fastmld.cli.script import Event, LocalHost, read_script, to_ms
@@ -41,7 +42,13 @@ def replay(
     ] = None,
     mac: Annotated[str, typer.Option(metavar="MAC", help="MAC address of the interface.")] = "02:00:00:00:00:01",
     mtu: Annotated[int, typer.Option(metavar="N", min=1, help="MTU of the interface.")] = 1500,
-    mld_version: Annotated[str, typer.Option(metavar="1", help="RFC 2710; there is no other yet.")] = "1",
+    mld_version: Annotated[
+        str,
+        typer.Option(
+            metavar="1|2|auto",
+            help="RFC 2710 only, RFC 9777 only, or both by what the Querier speaks.",
+        ),
+    ] = "auto",
     profile: Annotated[str, typer.Option(metavar="strict|rfc2710", help="Which frames are valid.")] = "strict",
     seed: Annotated[int, typer.Option(metavar="N", help="Seeds the random delays.")] = 0,
     epoch: Annotated[str | None, typer.Option(metavar="SECONDS", help=EPOCH_HELP)] = None,
@@ -65,7 +72,7 @@ def replay(
     until_ms = None if until is None else to_ms(_seconds("--until", until))
     epoch_ns = None if epoch is None else math.floor(_seconds("--epoch", epoch) * NANOSECONDS)
     engine = Engine(seed=seed)
-    interface = _add_interface(engine, mac, link_local, mtu, mld_version, profile, report_rate)
+    interface = _add_interface(engine, mac, link_local, mtu, mld_version_of(mld_version), profile, report_rate)
     events = [] if script is None else read_script(script)
     recorded = EMPTY if capture is None else read_capture(capture)
 
@@ -127,14 +134,10 @@ def _add_interface(
     mac: str,
     link_local: str | None,
     mtu: int,
-    mld_version: str,
+    mld_version: int | str,
     profile: str,
     report_rate: int | None,
 ) -> int:
-    if mld_version in ("2", "auto"):
-        raise CommandError(f"--mld-version {mld_version} is not built yet: only 1 is")
-    if mld_version != "1":
-        raise CommandError(f"--mld-version is 1, 2 or auto, not {mld_version!r}")
     try:
         octets = mac_octets(mac)
         address = None if link_local == "none" else link_local or _link_local_of(octets)
@@ -143,7 +146,7 @@ def _add_interface(
             mac=octets,
             link_local=address,
             mtu=mtu,
-            mld_version=1,
+            mld_version=mld_version,
             profile=profile,
             report_rate=report_rate,
         )
@@ -197,7 +200,7 @@ def _verdict_lines(times_ms: NDArray[np.int64], codes: NDArray[np.uint8], kinds:
 
 
 def _summary(engine: Engine, interface: int, script_errors: int, *, everything: bool) -> dict[str, Any]:
-    counters = engine.counters(interface)
+    counters, status = engine.counters(interface), engine.status(interface)
     rows = engine.groups(interface)
     summary: dict[str, Any] = {
         "frames": counters["frames"],
@@ -205,7 +208,16 @@ def _summary(engine: Engine, interface: int, script_errors: int, *, everything: 
         "dropped": {name: counters[name] for name in VERDICTS[1:] if counters[name]},
         "transmitted": {kind: counters[f"sent_{kind}"] for kind in ("report", "done", "report2")},
         "script_errors": script_errors,
-        "interfaces": [{"name": INTERFACE, "mode": "mldv1", "groups": len(rows)}],
+        "interfaces": [
+            {
+                "name": INTERFACE,
+                "mode": status.mode,
+                "groups": len(rows),
+                "robustness": status.robustness,
+                "query_interval_ms": status.query_interval_ms,
+                "querier": status.querier,
+            }
+        ],
     }
     if everything or len(rows) <= GROUPS_LISTED:
         columns = (rows[name].tolist() for name in ("state", "last_reporter", "deadline_ms"))
@@ -253,6 +265,7 @@ def _draw(summary: dict[str, Any]) -> None:
         screen.print(groups)
     interface = summary["interfaces"][0]
     screen.print(
-        f"{interface['name']}: {interface['mode']}, groups: {interface['groups']}, "
+        f"{interface['name']}: {interface['mode']}, robustness: {interface['robustness']}, "
+        f"Querier: {interface['querier'] or 'none'}, groups: {interface['groups']}, "
         f"script errors: {summary['script_errors']}"
     )

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from fastmld.cli.config import Port, plan
+from fastmld.cli.config import Port, mld_version_of, plan
 from fastmld.cli.console import console
 from fastmld.cli.errors import CommandError
 from fastmld.cli.log import Log
@@ -24,13 +24,17 @@ from fastmld.runtime import Runtime
 
 
 def run(
-    groups: Annotated[list[str] | None, typer.Argument(metavar="GROUP[+N]", help="As --join.")] = None,
+    groups: Annotated[list[str] | None, typer.Argument(metavar="[SOURCE,]GROUP[+N]", help="As --join.")] = None,
     interface: Annotated[
         list[str] | None, typer.Option("-i", metavar="IFACE", help="An interface. May be given again.")
     ] = None,
     join: Annotated[
         list[str] | None,
-        typer.Option(metavar="GROUP[+N]", help="Join GROUP, or N addresses from GROUP on. May be given again."),
+        typer.Option(
+            metavar="[SOURCE,]GROUP[+N]",
+            help="Listen to GROUP, or to N addresses from GROUP on: from any source, or from SOURCE only. May be given "
+            "again, and then the sources of a group add up.",
+        ),
     ] = None,
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="TOML; `pydoc fastmld.cli.config` shows its keys.")
@@ -42,7 +46,12 @@ def run(
         str | None, typer.Option(metavar="ADDR", help="Own link-local address.  [default: the kernel's]")
     ] = None,
     mld_version: Annotated[
-        str | None, typer.Option(metavar="1", help="RFC 2710; there is no other yet.  [default: 1]")
+        str | None,
+        typer.Option(
+            metavar="1|2|auto",
+            help="1: RFC 2710 only. 2: RFC 9777 only, MLDv1 Queries are ignored. auto: RFC 9777, and RFC 2710 where a "
+            "Querier speaks that.  [default: auto]",
+        ),
     ] = None,
     profile: Annotated[
         str | None, typer.Option(metavar="strict|rfc2710", help="Which frames are valid.  [default: strict]")
@@ -59,10 +68,11 @@ def run(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a second, and one at the end.")] = False,
 ) -> None:
-    """Answer for groups on interfaces of this machine until SIGINT or SIGTERM, then leave them (Done).
+    """Answer for groups on interfaces of this machine until SIGINT or SIGTERM, then leave them (Done, or State-Change
+    Report).
 
     On a terminal a table shows what happens; elsewhere it is printed once, at the end. Addresses, MTU and link state
-    are followed.
+    are followed. Lists of sources to exclude are for the --config file.
 
     Needs CAP_NET_RAW. The kernel's own listener goes on answering for its own groups. Where its IPv6 is switched off
     (disable_ipv6) it is silent, but there is no address either: give one with --link-local.
@@ -71,7 +81,7 @@ def run(
         raise CommandError(f"--duration is a number of seconds greater than 0, not {duration:g}")
     options = {
         "link_local": link_local,
-        "mld_version": 1 if mld_version == "1" else mld_version,
+        "mld_version": None if mld_version is None else mld_version_of(mld_version),
         "profile": profile,
         "report_rate": report_rate,
         "log_interval_s": log_interval,
@@ -81,8 +91,11 @@ def run(
 
     with Runtime() as runtime, _stopping_on_signals(runtime):
         names = {_open(runtime, port): port.name for port in ports}
+        now_ms = runtime.now_ms()  # one for all: what is said then goes into as few Reports as hold it
         for index, port in zip(names, ports, strict=True):
-            runtime.join(index, port.groups)
+            runtime.engine.join(index, port.groups, now_ms)
+            for group, mode, sources, listener in port.filters:
+                runtime.engine.listen(index, group, mode, sources, listener=listener, now_ms=now_ms)
         watch = Watch(runtime, names)
         log = Log(runtime, names, {index: port.log_interval_s for index, port in zip(names, ports, strict=True)})
         log.look()

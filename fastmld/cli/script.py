@@ -18,7 +18,7 @@ from fastmld.addresses import consecutive
 from fastmld.cli.errors import CommandError
 from fastmld.constants import DEFAULT_MAX_GROUPS
 from fastmld.engine import Engine
-from fastmld.errors import GroupTableFull, NotListening
+from fastmld.errors import GroupTableFull
 from fastmld.links.capture import LATEST_SECONDS
 
 LINK_LOCAL = IPv6Network("fe80::/10")
@@ -179,7 +179,6 @@ class LocalHost:
     def __init__(self, engine: Engine, interface: int) -> None:
         self._engine = engine
         self._interface = interface
-        self._listeners: dict[int, frozenset[str]] = {}  # of each group, by name
 
     def carry_out(self, event: Event) -> None:
         """Do what `event` says, at its time. FastMLDError: it cannot be done, and nothing was."""
@@ -189,37 +188,14 @@ class LocalHost:
                 groups = _consecutive(event.group, event.count)
                 engine.join(interface, groups, now_ms=now_ms, delay_ms=event.delay_ms)
             case "leave":
-                self._leave(event)
+                engine.leave(interface, _consecutive(event.group, event.count), now_ms=now_ms)
             case "down" | "up":
                 engine.set_up(interface, event.op == "up", now_ms=now_ms)
             case "link_local":
                 engine.set_link_local(interface, event.address, now_ms=now_ms)
             case "listen":
-                self._listen(event)
-
-    def _leave(self, event: Event) -> None:
-        """End memberships that a `join` began: those of the named listeners are theirs to end."""
-        groups = _consecutive(event.group, event.count)
-        for group, listeners in self._listeners.items():
-            if listeners and 0 <= group - event.group < event.count:
-                rows = self._engine.groups(self._interface)
-                row = rows[(rows["address"] == _consecutive(group, 1)).all(axis=1)]
-                if row["references"][0] == len(listeners):
-                    raise NotListening(f"{IPv6Address(group)} was never joined, only listened to")
-        self._engine.leave(self._interface, groups, now_ms=event.time_ms)
-
-    def _listen(self, event: Event) -> None:
-        """MLDv1 has no source filters: one that lets anything through is a join, INCLUDE {} a leave."""
-        listeners = self._listeners.get(event.group, frozenset())
-        listens = event.mode == "exclude" or bool(event.sources)
-        if listens == (event.listener in listeners):
-            return
-        group = _consecutive(event.group, 1)
-        if listens:
-            self._engine.join(self._interface, group, now_ms=event.time_ms)
-        else:
-            self._engine.leave(self._interface, group, now_ms=event.time_ms)
-        self._listeners[event.group] = listeners ^ {event.listener}
+                group = IPv6Address(event.group)
+                engine.listen(interface, group, event.mode, event.sources, listener=event.listener, now_ms=now_ms)
 
 
 def _consecutive(first: int, count: int) -> NDArray[np.uint8]:

@@ -44,7 +44,7 @@ class LiveTable:
     def _table(self, interface: dict[str, Any]) -> RenderableType:
         from rich.table import Table
 
-        table = Table(title=interface["name"] + (" (gone)" if interface["gone"] else ""), title_justify="left")
+        table = Table(title=_title(interface), title_justify="left")
         table.add_column("")
         table.add_column("in all", justify="right", min_width=11)
         table.add_column("a second", justify="right", min_width=9)
@@ -54,18 +54,32 @@ class LiveTable:
         return table
 
 
+def _title(interface: dict[str, Any]) -> str:
+    """Its name, and how it stands to the Querier."""
+    lines = [
+        interface["name"] + (" (gone)" if interface["gone"] else ""),
+        f"{interface['mode']}, robustness {interface['robustness']}",
+    ]
+    if interface["querier"] is not None:
+        lines.append(f"Querier {interface['querier']}")
+    return "\n".join(lines)
+
+
 def _rows(interface: dict[str, Any]) -> Iterator[tuple[str, int | None, bool]]:
     """(what, how much, whether it flows) of an interface; what seldom happens only where it did."""
     received, sent = interface["received"], interface["transmitted"]
     yield "groups", interface["groups"], False
     yield "timers pending", interface["timers_pending"], False
     yield "Queries in", sum(count for kind, count in received.items() if kind.endswith("_query")), True
-    yield "Reports in", received["report"] + received["report2"], True
-    yield "Reports out", sent["report"] + sent["report2"], True
+    for version, kind in (("MLDv1", "report"), ("MLDv2", "report2")):
+        if version.lower() == interface["mode"] or received[kind] or sent[kind]:
+            yield f"{version} Reports in", received[kind], True
+            yield f"{version} Reports out", sent[kind], True
     for label, count in (
         ("Dones in", received["done"]),
         ("Dones out", sent["done"]),
         ("deferred by the budget", interface["deferred"]),
+        ("MLDv1 Queries ignored", interface["v1_query_ignored"]),
         *((f"dropped: {reason}", count) for reason, count in interface["dropped"].items()),
         ("of another VLAN", interface["other_vlan"]),
         ("waiting to be sent", interface["waiting"]),
