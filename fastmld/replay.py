@@ -30,8 +30,8 @@ def replay(
     events: (time, action) pairs in any order; `action(time)` is called at that time, say
     `(0, lambda now_ms: engine.join(lan, group, now_ms=now_ms))`. In one millisecond come events in the order
     given, then frames, then timers.
-    until_ms: the last millisecond that runs. Without it the run ends when nothing is pending, and at most an
-    hour after the last event or frame.
+    until_ms: the last millisecond that runs; the engine is left at that time. Without it the run ends when nothing is
+    pending, and at most an hour after the last event or frame.
     batch: frames handed to the engine at once, at the most; its answers do not depend on it.
     verdicts, kinds: (N,) uint8 arrays to fill; what belongs to frames after `until_ms` is left as it was.
     Exceptions are the engine's and the actions' own.
@@ -42,6 +42,7 @@ def replay(
     edges = np.flatnonzero(np.diff(arrivals, prepend=arrivals[:1] - 1, append=arrivals[-1:] + 1)).tolist()
     arrivals_ms = arrivals[edges[:-1]].tolist()
     last_ms = max(arrivals_ms[-1:] + [time_ms for time_ms, _ in waiting[-1:]], default=None)
+    stays = until_ms is not None
     if until_ms is None:
         if last_ms is None:
             return
@@ -49,6 +50,7 @@ def replay(
     interfaces = np.ascontiguousarray(frames.interfaces)
 
     event = moment = 0
+    ran = False
     while True:
         times = [] if (deadline_ms := engine.next_deadline_ms()) is None else [deadline_ms]
         if event < len(waiting):
@@ -56,7 +58,10 @@ def replay(
         if moment < len(arrivals_ms):
             times.append(arrivals_ms[moment])
         if not times or (now_ms := min(times)) > until_ms:
+            if stays and ran:  # an MLDv1 Querier may be forgotten meanwhile, which is no deadline: nothing is sent then
+                engine.advance(until_ms)
             return
+        ran = True
         while event < len(waiting) and waiting[event][0] == now_ms:
             waiting[event][1](now_ms)
             event += 1

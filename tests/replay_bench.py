@@ -63,10 +63,12 @@ class Outcome:
 
 
 class Bench:
-    """Runs the command in this process, in a directory of its own."""
+    """Runs the command in this process, in a directory of its own. always: options of each run."""
 
-    def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self.path, self.monkeypatch, self.capsys = path, monkeypatch, capsys
+    def __init__(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *always: str
+    ) -> None:
+        self.path, self.monkeypatch, self.capsys, self.always = path, monkeypatch, capsys, always
 
     def __call__(
         self,
@@ -78,7 +80,8 @@ class Bench:
         out, lines = self.path / "out.pcap", self.path / "verdicts"
         for path in (out, lines):
             path.unlink(missing_ok=True)
-        arguments = ["fastmld", "replay", "-w", str(out), "--verdicts", str(lines), "--json", *options]
+        arguments = ["fastmld", "replay", "-w", str(out), "--verdicts", str(lines), "--json", *self.always]
+        arguments += options
         if packets is not None:
             data = packets if isinstance(packets, bytes) else pcap(packets, zero_ns)
             (self.path / "in.pcap").write_bytes(data)

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -73,9 +74,9 @@ def test_help(arguments: tuple[str, ...]) -> None:
         ("replay", "--script", "-", "--epoch", "1e999999999999999999999"),
         ("replay", "--script", "-", "--epoch", "-inf"),
         ("replay", "--script", "-", "--profile", "lax"),
-        ("replay", "--script", "-", "--mld-version", "2"),
-        ("replay", "--script", "-", "--mld-version", "auto"),
         ("replay", "--script", "-", "--mld-version", "3"),
+        ("replay", "--script", "-", "--mld-version", "Auto"),
+        ("replay", "--script", "-", "--mld-version", ""),
         ("replay", "--script", "-", "--mac", "02:00:00:00:00"),
         ("replay", "--script", "-", "--mac", "33:33:00:00:00:01"),
         ("replay", "--script", "-", "--link-local", "2001:db8::1"),
@@ -101,11 +102,13 @@ def test_debug_shows_the_traceback(arguments: tuple[str, ...]) -> None:
 
 
 def test_a_table_for_people() -> None:
-    shown = run("replay", "--script", "-")
-    assert shown.returncode == 0
-    for text in ("ff05::101", "idle_listener", "mldv1", "sent: report"):
-        assert text in shown.stdout
-    assert "\x1b" not in shown.stdout
+    for version, mode, sent in (("auto", "mldv2", "report2"), ("1", "mldv1", "report")):
+        shown = run("replay", "--script", "-", "--mld-version", version)
+        assert shown.returncode == 0
+        for text in ("ff05::101", "idle_listener", f"{mode}, robustness: 2"):
+            assert text in shown.stdout
+        assert re.search(rf"sent: {sent} +│ +2 +│", shown.stdout)
+        assert "\x1b" not in shown.stdout
 
 
 def test_no_color_is_honoured() -> None:

@@ -1,4 +1,7 @@
-"""`fastmld replay`, sentence by sentence; what is expected comes from RFC 2710 and from the frames' own builders."""
+"""`fastmld replay`, sentence by sentence; what is expected comes from RFC 2710 and from the frames' own builders.
+
+All of it in MLDv1; what MLDv2 adds is in test_replay_v2.py.
+"""
 
 import json
 import random
@@ -22,7 +25,7 @@ from replay_bench import GROUP, OTHER, OWN, T0, Bench, S, join, leave, own_done,
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Bench:
-    return Bench(tmp_path, monkeypatch, capsys)
+    return Bench(tmp_path, monkeypatch, capsys, "--mld-version", "1")
 
 
 # The options
@@ -182,7 +185,8 @@ def test_without_a_capture_out_no_time_is_too_early(
     run: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(script=[join(-60)])
-    monkeypatch.setattr(sys, "argv", ["fastmld", "replay", "--script", str(run.path / "script"), "--json"])
+    arguments = ["fastmld", "replay", "--script", str(run.path / "script"), "--json", "--mld-version", "1"]
+    monkeypatch.setattr(sys, "argv", arguments)
     assert main() == 0
     assert json.loads(capsys.readouterr().out)["transmitted"]["report"] == 2
 

@@ -1,4 +1,4 @@
-"""The script of `fastmld replay`: local events, and what they make the listener say."""
+"""The script of `fastmld replay`: local events, and what they make an MLDv1 listener say."""
 
 from ipaddress import IPv6Address
 from pathlib import Path
@@ -12,7 +12,7 @@ from replay_bench import GROUP, OTHER, T0, Bench, S, join, leave, listen, own_do
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Bench:
-    return Bench(tmp_path, monkeypatch, capsys)
+    return Bench(tmp_path, monkeypatch, capsys, "--mld-version", "1")
 
 
 # Joining and leaving
@@ -31,7 +31,16 @@ def test_a_join_reports_at_once_and_once_more(run: Bench) -> None:
         "dropped": {},
         "transmitted": {"report": 2, "done": 0, "report2": 0},
         "script_errors": 0,
-        "interfaces": [{"name": "replay", "mode": "mldv1", "groups": 1}],
+        "interfaces": [
+            {
+                "name": "replay",
+                "mode": "mldv1",
+                "groups": 1,
+                "robustness": 2,
+                "query_interval_ms": 125_000,
+                "querier": None,
+            }
+        ],
         "groups": [{"group": GROUP, "state": "idle_listener", "last_reporter": True, "deadline_ms": None}],
     }
 

@@ -28,7 +28,12 @@ def fastmld(*arguments: str, before: list[str] | None = None) -> tuple[int, str]
         (["-i", "lo", "--join", "ff05::1+0"], "ff05::1+0"),
         (["-i", "lo", "--join", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff+2"], "past the last address"),
         (["-i", "lo", "--join", "ff05::1", "--profile", "lax"], "lax"),
-        (["-i", "lo", "--join", "ff05::1", "--mld-version", "2"], "mld_version"),
+        (["-i", "lo", "--join", "ff05::1", "--mld-version", "3"], "--mld-version is 1, 2 or auto, not '3'"),
+        (["-i", "lo", "--join", "ff05::1", "--mld-version", ""], "--mld-version"),
+        (["-i", "lo", "--join", "ff05::9,ff05::1"], "ff05::9 is not a unicast address"),
+        (["-i", "lo", "2001:db8::1,2001:db8::2"], "2001:db8::2 is not a multicast address"),
+        (["-i", "lo", "--join", "ff05::2", "2001:db8::zz,ff05::1"], "2001:db8::zz"),
+        (["-i", "lo", "--join", ",ff05::1"], ",ff05::1"),
         (["-i", "lo", "--join", "ff05::1", "--duration", "-1"], "--duration"),
         (["-i", "lo", "--join", "ff05::1", "--report-rate", "0"], "--report-rate"),
     ],
@@ -41,7 +46,12 @@ def test_bad_input_is_named(arguments: list[str], named: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "named"),
-    [("colour = 1\n", "colour"), ("[interface.v0]\njion = ['ff05::1']\n", "jion"), ("[interface\n", "line 1")],
+    [
+        ("colour = 1\n", "colour"),
+        ("[interface.v0]\njion = ['ff05::1']\n", "jion"),
+        ("[interface\n", "line 1"),
+        ("[[interface.v0.listen]]\ngroup = 'ff05::1'\nignore = []\n", "ignore"),
+    ],
 )
 def test_a_config_file_with_an_unknown_key(tmp_path: Path, text: str, named: str) -> None:
     config = tmp_path / "fastmld.toml"
