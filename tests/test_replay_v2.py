@@ -242,9 +242,12 @@ def test_the_output_does_not_depend_on_batch(run: Bench, version: str) -> None:
             group, delay_ms = rng.choice(groups), rng.choice([0, 0, 1, 50, 700, 5000])
             asked = tuple(rng.sample(sources, rng.randint(1, 3)))
             choices = [
-                frames.query2(response_code=delay_ms), frames.query2(group, delay_ms), frames.query2(group, delay_ms, asked),
-                frames.report(group), b"",
-            ]  # fmt: skip
+                frames.query2(response_code=delay_ms),
+                frames.query2(group, delay_ms),
+                frames.query2(group, delay_ms, asked),
+                frames.report(group),
+                b"",
+            ]
             if 50 < n < 200:
                 choices.append(frames.query(delay_ms=delay_ms))
             packets.append((max(time, 0.0), rng.choice(choices)))

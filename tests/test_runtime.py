@@ -3,17 +3,19 @@
 import asyncio
 import sys
 from collections.abc import Callable
+from ipaddress import IPv6Address
 from typing import Any
 
 import numpy as np
 import pytest
 
 import frames
-from fastmld import Engine, FrameBatch
+from fastmld import Engine, FrameBatch, TooManySources
 from fastmld.links import MAX_WAITING, LinkRefused, NoSuchInterface
 from fastmld.links.memory import Wire
 from fastmld.links.packet_ring import PacketRing
 from fastmld.runtime import Runtime
+from said_v2 import decode
 
 
 class Held:
@@ -215,6 +217,57 @@ def test_stopping_leaves_every_group(start: Callable[..., None]) -> None:
         assert groups_of(link.sent[50:]) == [row.tobytes() for row in addresses(50)]
         assert {frame[62] for frame in link.sent[50:]} == {frames.DONE}
         assert len(runtime.engine.groups(lan)) == 0
+
+
+@pytest.mark.parametrize(
+    ("mld_version", "last"),
+    [
+        (1, [(frames.DONE, "ff05::1"), (frames.DONE, "ff05::2"), (frames.DONE, "ff05::3")]),
+        (2, [("TO_IN", "ff05::1", ()), ("BLOCK", "ff05::2", ("2001:db8::1",)), ("TO_IN", "ff05::3", ())]),
+    ],
+)
+@pytest.mark.parametrize("report_rate", [None, 1])
+def test_stopping_ends_every_listener(mld_version: int, last: list[Any], report_rate: int | None) -> None:
+    """Those that have a name too, and whether or not the budget is spent."""
+    with Runtime(Engine(seed=1), clock=Clock()) as runtime:
+        link = Held(takes=1000)
+        lan = runtime.engine.add_interface(
+            "a", mac=frames.MAC, link_local="fe80::1", mld_version=mld_version, report_rate=report_rate
+        )
+        runtime.attach(lan, link)
+        for _ in range(2):
+            runtime.join(lan, "ff05::1")
+        runtime.listen(lan, "ff05::1", "include", ["2001:db8::1"], listener="a")
+        runtime.listen(lan, "ff05::2", "include", ["2001:db8::1"], listener="a")
+        runtime.listen(lan, "ff05::3", "exclude", ["2001:db8::1"])
+        sent: list[int] = []
+
+        def report() -> None:
+            sent.append(len(link.sent))
+            runtime.stop()
+
+        runtime.run(every_ms=5, report=report)
+        said = link.sent[sent[0] :]
+        if mld_version == 1:
+            assert [(frame[62], str(IPv6Address(frame[70:86]))) for frame in said] == last[: len(said)]
+            assert len(said) == (3 if report_rate is None else 1), "what was never reported needs no Done"
+        else:
+            assert [record for frame in said for record in decode(frame)[0]] == last
+            assert len(said) == 1
+        assert len(runtime.engine.groups(lan)) == 0
+        assert runtime.engine.next_deadline_ms() is None
+
+
+def test_listening_now() -> None:
+    with Runtime(Engine(seed=1), clock=lambda: 7) as runtime:
+        link = Held(takes=10)
+        lan = runtime.engine.add_interface("a", mac=frames.MAC, link_local="fe80::1")
+        runtime.attach(lan, link)
+        runtime.listen(lan, "ff3e::1", "include", ["2001:db8::1"])
+        runtime.work(7)
+        assert [decode(frame)[0] for frame in link.sent] == [[("ALLOW", "ff3e::1", ("2001:db8::1",))]]
+        with pytest.raises(TooManySources):
+            runtime.listen(lan, "ff3e::1", "include", [f"2001:db8::{n:x}" for n in range(1, 1026)])
 
 
 @pytest.mark.parametrize("start", [run, serve])

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import frames
-from lab import Cable, Listener, groups_from, heard, wait_for
+from lab import Cable, Listener, Namespace, groups_from, heard, wait_for
 from test_querier import make_querier
 
 pytestmark = pytest.mark.live
@@ -50,6 +50,7 @@ def test_a_hundred_thousand_groups_by_the_command(cable: Cable) -> None:
     make_querier(cable.peer, "p0", 1)
     cable.peer.ip("link set br0 type bridge mcast_membership_interval 26000")
     command = [sys.executable, "-m", "fastmld", "run", "-i", "v0", "--join", f"ff05::1:0+{GROUPS}", "--json"]
+    command += ["--mld-version", "1"]
     running = cable.host.start(*command)
     groups = groups_from("ff05::1:0", GROUPS)
     wait_for(lambda: groups <= cable.peer.mdb("br0"), 60)
@@ -66,33 +67,26 @@ def test_a_hundred_thousand_groups_by_the_command(cable: Cable) -> None:
     assert lines[-2]["interfaces"][0]["ring_dropped"] == 0
 
 
-def test_it_ends_by_itself_and_leaves(cable: Cable) -> None:
-    told = cable.host.run(
-        sys.executable,
-        "-m",
-        "fastmld",
-        "run",
-        "-i",
-        "v0",
-        "--join",
-        "ff05::1:0+3",
-        "ff05::5",
-        "--duration",
-        "1.5",
-        "--json",
-    )
+@pytest.mark.parametrize(("mld_version", "kind", "counted"), [("1", "done", 4), ("auto", "report2", 3)])
+def test_it_ends_by_itself_and_leaves(cable: Cable, mld_version: str, kind: str, counted: int) -> None:
+    """In MLDv2: what is joined in one Report, what was joined again, and what is left."""
+    arguments = ["-i", "v0", "--join", "ff05::1:0+3", "ff05::5", "--duration", "1.5", "--json"]
+    told = cable.host.run(*RUN, *arguments, "--mld-version", mld_version)
     (last,) = json.loads(told.splitlines()[-1])["interfaces"]
     assert last["name"] == "v0"
-    assert last["transmitted"]["done"] == 4
+    assert last["transmitted"][kind] == counted
 
 
 def test_what_it_prints_for_people(cable: Cable) -> None:
-    told = cable.host.run(*RUN, "-i", "v0", "-i", "lo", "--join", "ff05::1:0+3", "--duration", "1")
-    rows = dict(re.findall(r"│ (\S.*?) +│ +([\d,]+) │", told.partition("lo ")[0]))
-    assert (rows["groups"], rows["Dones out"], rows["ring drops"]) == ("3", "3", "0")
-    assert told.count("timers pending") == 2
-    assert "worst lateness" in told
-    assert "\x1b" not in told
+    for mld_version, rows_of_it in (("1", {"Dones out": "3"}), ("auto", {"MLDv2 Reports in": "0"})):
+        arguments = ["-i", "v0", "-i", "lo", "--join", "ff05::1:0+3", "--duration", "1", "--mld-version", mld_version]
+        told = cable.host.run(*RUN, *arguments)
+        rows = dict(re.findall(r"│ (\S.*?) +│ +([\d,]+) │", told.partition("lo ")[0]))
+        assert {"groups": "3", "ring drops": "0"}.items() | rows_of_it.items() <= rows.items()
+        assert told.count(f"mldv{mld_version[0].replace('a', '2')}, robustness 2") == 2
+        assert told.count("timers pending") == 2
+        assert "worst lateness" in told
+        assert "\x1b" not in told
 
 
 @pytest.mark.parametrize("environment", [{}, {"NO_COLOR": "1"}])
@@ -117,7 +111,9 @@ def test_the_live_table(cable: Cable, environment: dict[str, str]) -> None:
     os.close(ours)
     drawn = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", shown.decode())
     assert re.search(r"groups +│ +2,000 │", drawn)
-    assert re.search(r"Dones out +│ +2,000 │", drawn)
+    assert "mldv2, robustness 2" in drawn
+    # 72 records a Report of 1500 octets: joined, and left; said again by the time of the third table.
+    assert re.search(rf"MLDv2 Reports out +│ +{3 * -(-2000 // 72)} │", drawn)
     assert bool(re.search(rb"\x1b\[[\d;]*m", shown)) == (not environment)
 
 
@@ -130,6 +126,7 @@ def test_a_config_file_for_two_interfaces(cable: Cable, tmp_path: Path) -> None:
     config.write_text(
         """
         join = ["ff05::1:0"]
+        mld_version = 1
         unsolicited_report_repeats = 0
         [interface.v1]
         link_local = "fe80::5"
@@ -150,9 +147,54 @@ def test_a_config_file_for_two_interfaces(cable: Cable, tmp_path: Path) -> None:
     assert (second["name"], second["transmitted"]["report"]) == ("v0", 1)
 
 
+def test_a_bridge_learns_the_sources(cable: Cable, tmp_path: Path) -> None:
+    """Its own table says for which sources we listen; and nothing any more when we end."""
+    make_querier(cable.peer, "p0", 2)
+    config = tmp_path / "fastmld.toml"
+    config.write_text(
+        """
+        [interface.v0]
+        [[interface.v0.listen]]
+        group = "ff05::1:0+2"
+        exclude = ["2001:db8::a", "2001:db8::b"]
+        [[interface.v0.listen]]
+        group = "ff05::1:1"
+        include = ["2001:db8::b"]
+        """
+    )
+    sources = [f"2001:db8::{n},ff3e::8000:1+2" for n in (1, 2)]
+    running = Run(cable.host, "--config", str(config), "--join", *sources, "ff05::2:0")
+    learnt = {
+        "ff3e::8000:1": ("include", {"2001:db8::1", "2001:db8::2"}),
+        "ff3e::8000:2": ("include", {"2001:db8::1", "2001:db8::2"}),
+        "ff05::1:0": ("exclude", {"2001:db8::a", "2001:db8::b"}),
+        "ff05::1:1": ("exclude", {"2001:db8::a"}),
+        "ff05::2:0": ("exclude", set()),
+    }
+    wait_for(lambda: learnt.items() <= sources_of(cable.peer).items())
+    # Five Queries are 4 s or more: longer than the bridge remembers a Report.
+    running.wait_for(lambda line: line["interfaces"][0]["received"]["general_query"] >= 5)
+    assert learnt.items() <= sources_of(cable.peer).items()
+    said = running.latest()["interfaces"][0]
+    assert (said["mode"], said["querier"]) == ("mldv2", cable.peer.link_local("br0"))
+    assert running.stop()["interfaces"][0]["transmitted"]["report2"] >= 7
+    wait_for(lambda: not learnt.keys() & sources_of(cable.peer).keys())
+
+
+def sources_of(router: Namespace) -> dict[str, tuple[str, set[str]]]:
+    """Filter mode and sources of each group in the table of bridge br0."""
+    table = json.loads(router.run("bridge", "-j", "-d", "-s", "mdb", "show", "dev", "br0"))
+    return {
+        entry["grp"]: (entry["filter_mode"], {source["address"] for source in entry.get("source_list", ())})
+        for part in table
+        for entry in part["mdb"]
+        if "src" not in entry and "filter_mode" in entry
+    }
+
+
 def test_nothing_is_said_when_one_of_two_interfaces_is_missing(cable: Cable) -> None:
     with cable.peer.packet_socket("p0") as packets:
-        status, line = refused(cable, "-i", "v0", "-i", "nowhere0", "--join", "ff05::1:0+10")
+        status, line = refused(cable, "-i", "v0", "-i", "nowhere0", "--join", "ff05::1:0+10", "--mld-version", "1")
         assert (status, line) == (2, "fastmld: there is no interface nowhere0\n")
         assert heard(packets, 0.3) == []
 
@@ -198,6 +240,7 @@ def test_what_is_dropped_is_told_of_once(cable: Cable) -> None:
     lines = [line for line in errors.splitlines() if "bad_source" not in line]  # a kernel that has no address yet
     assert lines == [
         "fastmld: v0: 1 dropped: bad_hop_limit; 1 in all",
+        "fastmld: v0: mode mldv1: fe80::fe asks in MLDv1",
         "fastmld: v0: the kernel's IPv6 is on there too, and answers for groups of its own",
     ]
 
@@ -220,7 +263,7 @@ def test_without_pyroute2(cable: Cable, tmp_path: Path) -> None:
 def test_a_reader_that_went_away(cable: Cable) -> None:
     """The groups are left all the same."""
     with cable.peer.packet_socket("p0") as packets:
-        running = cable.host.start(*RUN, "-i", "v0", "--join", "ff05::1:0+5", "--json")
+        running = cable.host.start(*RUN, "-i", "v0", "--join", "ff05::1:0+5", "--json", "--mld-version", "1")
         running.stdout.readline()
         running.stdout.close()
         dones: list[bytes] = []
