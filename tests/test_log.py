@@ -102,7 +102,7 @@ def test_changes_of_mode_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     bench.at_ms = 1000
     bench.hear(frames.query(delay_ms=10_000))
     bench.hear(frames.query(delay_ms=10_000))
-    assert capsys.readouterr().err == "fastmld: lan0: mode mldv1: fe80::fe asks in MLDv1\n"
+    assert capsys.readouterr().err == "fastmld: lan0: mode mldv1: a Querier speaks MLDv1; the latest Query is from fe80::fe\n"
     bench.wait(260_999)
     assert capsys.readouterr().err == ""
     bench.wait(261_000)
@@ -159,7 +159,7 @@ def test_source_specific_addresses_without_a_source_are_told(capsys: pytest.Capt
     bench.runtime.engine.join(bench.lan, "ff3e::1", 0)
     bench.log.look()
     assert capsys.readouterr().err == (
-        "fastmld: lan0: 1 source-specific addresses were joined without a source: nothing is said of that; 1 in all\n"
+        "fastmld: lan0: 1 joins of source-specific addresses that include no source: nothing is said of them; 1 in all\n"
     )
 
 
