@@ -18,7 +18,7 @@ _DROPPED: Final = {
     "deferred": "Reports deferred: the budget (report_rate) is spent",
     "v1_query_ignored": "MLDv1 Queries ignored: mld_version is 2",
     "v1_query_ssm": "MLDv1 Queries for source-specific addresses, which MLDv1 cannot ask for",
-    "ssm_exclude": "joins of source-specific addresses that include no source: nothing is said of them",
+    "ssm_exclude": "joins of source-specific addresses that include no source, of which nothing is said",
     "send_blocked": "times the socket took no more frames; they are kept, and tried again",
 }
 _ANSWERED = ("general_query", "group_query", "source_query")
@@ -78,7 +78,7 @@ class Log:
         if status.mode == self._modes[index] or not self._may_say(index, f"mode {status.mode}", now_ms):
             return
         if status.mode == "mldv1":
-            self._say(index, f"mode mldv1: a Querier speaks MLDv1; the latest Query is from {status.querier}")
+            self._say(index, f"mode mldv1: a Querier speaks it; the latest Query is from {status.querier}")
         else:
             self._say(index, "mode mldv2 again: no MLDv1 Querier is heard any more")
         self._modes[index] = status.mode

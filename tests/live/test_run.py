@@ -240,7 +240,7 @@ def test_what_is_dropped_is_told_of_once(cable: Cable) -> None:
     lines = [line for line in errors.splitlines() if "bad_source" not in line]  # a kernel that has no address yet
     assert lines == [
         "fastmld: v0: 1 dropped: bad_hop_limit; 1 in all",
-        "fastmld: v0: mode mldv1: a Querier speaks MLDv1; the latest Query is from fe80::fe",
+        "fastmld: v0: mode mldv1: a Querier speaks it; the latest Query is from fe80::fe",
         "fastmld: v0: the kernel's IPv6 is on there too, and answers for groups of its own",
     ]
 

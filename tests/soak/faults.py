@@ -14,6 +14,7 @@ from traffic import N
 CONFIG = f"""
 join = ["ff05::1:0+{N}"]
 report_rate = 5000
+mld_version = 1
 [interface.v0]
 [interface.v1]
 ring = {{ blocks = 4, block_size = 4096, retire_ms = 2 }}

@@ -143,7 +143,7 @@ class Soak:
             self._mortal.communicate()
         with self.site.peer.packet_socket("p2") as packets:
             command = [sys.executable, str(HERE.parent / "live" / "warm_run.py"), "-i", "v2", "--log-interval", "0"]
-            self._mortal = self.site.host.start(*command, "--join", f"ff05::1:0+{N}")
+            self._mortal = self.site.host.start(*command, "--mld-version", "1", "--join", f"ff05::1:0+{N}")
             imported = float(self._mortal.stdout.readline())
             first = hear_all(packets, set(GROUPS))
         self.record.expect(first is not None, "after kill -9: not every group was reported")
