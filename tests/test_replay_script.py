@@ -173,8 +173,14 @@ def test_listeners_have_names(run: Bench) -> None:
 
 
 def test_include_nothing_for_what_was_never_listened_to_is_no_event(run: Bench) -> None:
-    outcome = run(script=[listen(0, "include"), join(1), listen(2, "include"), listen(3, "include", group=OTHER)])
-    assert (outcome.summary["script_errors"], outcome.error) == (0, "")
+    outcome = run(script=[listen(0, "include"), listen(1, "exclude"), listen(2, "include"), listen(3, "include")])
+    assert (outcome.summary["script_errors"], outcome.error, outcome.groups()) == (0, "", {})
+
+
+def test_include_nothing_of_a_listener_that_is_not_there_is_a_script_error(run: Bench) -> None:
+    outcome = run(script=[join(1), listen(2, "include", listener="nobody")])
+    assert (outcome.status, outcome.summary["script_errors"]) == (0, 1)
+    assert f"{run.path / 'script'}: line 2: " in outcome.error and "nobody" in outcome.error
     assert list(outcome.groups()) == [GROUP]
 
 
