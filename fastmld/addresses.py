@@ -65,6 +65,11 @@ def are_ssm(groups: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     return ssm
 
 
+def is_ssm(group: bytes) -> bool:
+    """The same of one."""
+    return group[1] >> 4 == 3 and group[2] == group[3] == 0
+
+
 def source_octets(sources: Iterable[Address] | npt.NDArray[np.uint8]) -> frozenset[bytes]:
     """Unicast addresses, each once: any iterable of them, or (N, 16) uint8. Raises InvalidAddress, which names one."""
     if isinstance(sources, np.ndarray):

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fastmld import _native
 from fastmld._native import NO_ROW, lib, pin
-from fastmld.addresses import Address, Addresses, address_octets, group_octets, link_local_octets, source_octets
+from fastmld.addresses import Address, Addresses, group_octets, link_local_octets, source_octets
 from fastmld.batch import Folds, FrameBatch
 from fastmld.building import Builder
 from fastmld.errors import ClockWentBackwards, GroupTableFull, NotListening, TooManySources, UnknownInterface
@@ -198,14 +198,15 @@ class Engine:
     def listen(
         self,
         interface: int,
-        group: Address,
+        group: Addresses,
         mode: str,
         sources: Iterable[Address] | npt.NDArray[np.uint8] = (),
         *,
         listener: str = "0",
         now_ms: int,
     ) -> None:
-        """Set the source filter of one local listener of one multicast address (RFC 9777 section 4).
+        """Set the source filter of one local listener of one multicast address, or of each of (N, 16) uint8 (RFC 9777
+        section 4).
 
         mode: "include", from these sources only, or "exclude", from all but these. sources: unicast addresses, or
         (N, 16) uint8. INCLUDE without sources ends the listener; of an address that nobody listens to that is no event.
@@ -214,24 +215,27 @@ class Engine:
         GroupTableFull, MemoryError, or NotListening, which names a listener that was never there: then nothing changed.
         """
         heard = self._interface(interface)
-        octets = group_octets(address_octets(group) if not isinstance(group, np.ndarray) else group)
+        octets = group_octets(group)
+        octets = octets[np.sort(np.unique(octets, axis=0, return_index=True)[1])] if len(octets) > 1 else octets
         asked = Filter(str(mode).lower(), source_octets(sources))
         if asked.mode not in (INCLUDE, EXCLUDE):
             raise ValueError(f"mode is include or exclude, not {mode!r}")
-        if len(octets) != 1:
-            raise ValueError(f"listen is about one address, not {len(octets)}")
         if len(asked.sources) > heard.settings.max_sources:
             raise TooManySources(f"{heard.name} takes at most {heard.settings.max_sources} sources of one listener")
         table = self._members.table
-        row = int(table.find(interface, octets)[0])
-        if asked != NOT_LISTENING and row == NO_ROW:
-            if table.count(interface) >= heard.settings.max_groups:
+        rows = table.find(interface, octets)
+        there = rows != NO_ROW
+        if asked == NOT_LISTENING:
+            for n in np.flatnonzero(there).tolist():
+                if not self._members.filters.has(int(rows[n]), str(listener)):
+                    raise NotListening(f"{IPv6Address(octets[n].tobytes())} has no listener {listener}")
+        elif not there.all():
+            new = len(rows) - int(there.sum())
+            if table.count(interface) + new > heard.settings.max_groups:
                 raise GroupTableFull(f"{heard.name} listens to at most {heard.settings.max_groups} addresses")
-            table.reserve(1)
-        if asked == NOT_LISTENING and row != NO_ROW and not self._members.filters.has(row, str(listener)):
-            raise NotListening(f"{IPv6Address(octets[0].tobytes())} has no listener {listener}")
+            table.reserve(new)
         self._enter(now_ms, local=True)
-        self._members.listen(heard, octets, row, str(listener), asked, now_ms)
+        self._members.listen(heard, octets, str(listener), asked, now_ms)
 
     def leave_all(self, interface: int, now_ms: int) -> None:
         """End every listener of every address of an interface, those with a name too.

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastmld._native import NO_ROW
-from fastmld.addresses import are_ssm
+from fastmld.addresses import is_ssm
 from fastmld.groups import FILTERED, GroupTable, Rows
 from fastmld.interface import Interface
 from fastmld.listener_v2 import ANY_SOURCE, EXCLUDE, NOT_LISTENING, Filter, Unsaid, merged
@@ -124,7 +124,7 @@ class Filters:
     def _is_ssm(self, row: int) -> bool:
         table = self._table
         interface = self._interfaces[int(table.interface[row])]
-        return interface.mld_version != 1 and bool(are_ssm(table.address[row : row + 1])[0])
+        return interface.mld_version != 1 and is_ssm(table.address[row].tobytes())
 
     def _plain(self, row: int) -> Filter:
         return NOT_LISTENING if not self._table.references[row] or self._is_ssm(row) else ANY_SOURCE

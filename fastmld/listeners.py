@@ -85,44 +85,44 @@ class Listeners:
         interface.set_groups(0)
 
     def listen(
-        self, interface: Interface, address: npt.NDArray[np.uint8], row: int, listener: str, asked: Filter, now_ms: int
+        self, interface: Interface, addresses: npt.NDArray[np.uint8], listener: str, asked: Filter, now_ms: int
     ) -> None:
-        """The filter of one named listener of (1, 16) one address, which is there if it is to end.
+        """The filter of one named listener of (N, 16) addresses, no two alike, for which there is room.
 
-        row: the address's, or NO_ROW: there is room for one.
+        It is there if it is to end, where an address is listened to at all.
         """
-        if asked.mode == EXCLUDE and interface.mld_version != 1 and are_ssm(address)[0]:
-            interface.ssm_exclude += 1
-        table = self.table
-        if row == NO_ROW:
-            if asked != NOT_LISTENING:
-                self._begin(interface, address, listener, asked, now_ms)
-            return
-        if asked == NOT_LISTENING:
-            del self.filters.open(row).listeners[listener]
-            table.references[row] -= 1
-        else:
-            table.references[row] += not self.filters.has(row, listener)
-            self.filters.open(row).listeners[listener] = asked
-        rows = np.array([row], np.uint32)
-        if table.references[row]:
+        if asked.mode == EXCLUDE and interface.mld_version != 1:
+            interface.ssm_exclude += int(are_ssm(addresses).sum())
+        references = self.table.references
+        rows = self.table.find(interface.index, addresses)
+        there = rows != NO_ROW
+        if asked != NOT_LISTENING:
+            if not there.all():
+                rows[~there] = self._begin(interface, addresses[~there], now_ms)
+            for row, counts in zip(rows.tolist(), there.tolist(), strict=True):
+                listeners = self.filters.open(row).listeners
+                references[row] += counts and listener not in listeners
+                listeners[listener] = asked
             self.v2.recount(interface, rows, now_ms)
             return
-        if not self.hosts.v2[interface.index]:
-            self.filters.close(row)
-        self._of(interface).leave(interface, rows, now_ms)
+        rows = rows[there]
+        for row in rows.tolist():
+            del self.filters.open(row).listeners[listener]
+        references[rows] -= 1
+        last = rows[references[rows] == 0]
+        self.v2.recount(interface, rows[references[rows] != 0], now_ms)
+        if len(last):
+            if not self.hosts.v2[interface.index]:
+                for row in last.tolist():
+                    self.filters.close(row)
+            self._of(interface).leave(interface, last, now_ms)
 
-    def _begin(
-        self, interface: Interface, address: npt.NDArray[np.uint8], listener: str, asked: Filter, now_ms: int
-    ) -> None:
-        """A row's first listener is a named one."""
+    def _begin(self, interface: Interface, addresses: npt.NDArray[np.uint8], now_ms: int) -> Rows:
+        """Rows whose first listener is a named one."""
         if self.hosts.v2[interface.index]:
-            row = self.v2.open(interface, address)
-        else:
-            self.v1.join(interface, address, 0, now_ms)
-            row = int(self.table.find(interface.index, address)[0])
-        self.filters.open(row).listeners[listener] = asked
-        self.v2.recount(interface, np.array([row], np.uint32), now_ms)
+            return self.v2.open(interface, addresses)
+        self.v1.join(interface, addresses, 0, now_ms)
+        return self.table.find(interface.index, addresses)
 
     def report_again(self, interface: Interface, now_ms: int) -> None:
         """Everything that is not a delayed join is reported as if it had just been joined."""

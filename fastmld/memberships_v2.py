@@ -85,13 +85,13 @@ class MembershipsV2:
         index = interface.index
         saying = self._reportable.which(rows) & interface.talks
         table.repeats[rows] = np.where(saying, self._hosts.robustness_of(index), 0)
-        for position in self._filters.positions(rows).tolist():
-            row = int(rows[position])
+        grouped = rows[self._filters.positions(rows)]
+        for row, said in zip(grouped.tolist(), self._changes.are_said(interface, grouped).tolist(), strict=True):
             group = self._filters.open(row)
             old, group.now = group.now, NOT_LISTENING
             group.listeners.clear()
             table.repeats[row] = 0
-            if self._changes.are_said(interface, row):
+            if said:
                 self._changes.change(interface, row, old, NOT_LISTENING)
                 table.repeats[row] = group.unsaid.most
             self._filters.settle(row)
@@ -104,28 +104,29 @@ class MembershipsV2:
 
     def recount(self, interface: Interface, rows: Rows, now_ms: int) -> None:
         """The listeners of those of these rows that have groups are not what they were."""
+        rows = rows[self._filters.positions(rows)]
+        counted = [self._filters.count(row) for row in rows.tolist()]
+        self._reportable.hush(rows)
         changed = []
-        for row in rows[self._filters.positions(rows)].tolist():
-            old, new = self._filters.count(row)
-            self._reportable.hush(row)
-            if self._changes.are_said(interface, row) and self._changes.change(interface, row, old, new):
+        said = self._changes.are_said(interface, rows).tolist()
+        for row, says, (old, new) in zip(rows.tolist(), said, counted, strict=True):
+            if says and self._changes.change(interface, row, old, new):
                 changed.append(row)
             self._filters.settle(row)
         self._changes.mark(interface, np.array(changed, np.uint32), now_ms)
 
-    def open(self, interface: Interface, address: npt.NDArray[np.uint8]) -> int:
-        """A new row, whose first listener is a named one. What is unsaid of one that was left before goes on."""
+    def open(self, interface: Interface, addresses: npt.NDArray[np.uint8]) -> Rows:
+        """New rows, whose first listeners are named ones. What is unsaid of those that were left before goes on."""
         table = self._table
-        rows = table.join(interface.index, address)
+        rows = table.join(interface.index, addresses)
         interface.set_groups(table.count(interface.index))
-        silent = bool(is_silent(address)[0])
-        if silent or are_ssm(address)[0]:
-            table.state[rows] = State.SILENT
-        if not silent and interface.talks:
-            self._changes.take_over(interface, rows, all_of_them=True)
-        row = int(rows[0])
-        self._filters.open(row).now = NOT_LISTENING
-        return row
+        silent = is_silent(addresses)
+        table.state[rows[silent | are_ssm(addresses)]] = State.SILENT
+        if interface.talks:
+            self._changes.take_over(interface, rows[~silent], all_of_them=True)
+        for row in rows.tolist():
+            self._filters.open(row).now = NOT_LISTENING
+        return rows
 
     def report_again(self, interface: Interface, now_ms: int) -> None:
         """Everything that can be reported, as if it had just been joined."""
@@ -180,8 +181,7 @@ class MembershipsV2:
         """MLDv2 is spoken again."""
         rows = self._table.rows_of(interface.index)
         self._forget_changes(rows)
-        for position in self._filters.positions(rows).tolist():
-            self._reportable.hush(int(rows[position]))
+        self._reportable.hush(rows[self._filters.positions(rows)])
         delayed = rows[self._table.state[rows] == State.DELAYED_JOIN]
         latest_ms = int(self._table.deadline_ms[delayed].max(initial=-NO_DEADLINE))
         self._specific.latest_ms = max(self._specific.latest_ms, latest_ms)
@@ -268,8 +268,7 @@ class MembershipsV2:
         table = self._table
         self._specific.stop(rows)
         table.state[rows[are_ssm(table.address[rows])]] = State.SILENT
-        for position in self._filters.positions(rows).tolist():
-            self._reportable.hush(int(rows[position]))
+        self._reportable.hush(rows[self._filters.positions(rows)])
         if interface.talks:
             saying = rows[table.state[rows] != State.SILENT]
             self._changes.appear(interface, saying)

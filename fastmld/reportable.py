@@ -51,24 +51,25 @@ class Reportable:
             special[position] = [] if now == NOT_LISTENING else [current_state(now)]
         return special
 
-    def hush(self, row: int) -> None:
-        """The filter of a row changed, or its timer ended."""
+    def hush(self, rows: Rows) -> None:
+        """The filters of these rows changed, or their timers ended."""
         table = self._table
-        octets = table.address[row : row + 1]
-        state = table.state[row]
-        if not are_ssm(octets)[0] or is_silent(octets)[0] or not self._hosts.v2[table.interface[row]]:
-            return
-        mute = self._filters.of(row) == NOT_LISTENING
-        if state == State.DELAYING:
-            (self._mute.add if mute else self._mute.discard)(row)
-        elif state != State.DELAYED_JOIN:
-            table.state[row] = State.SILENT if mute else State.IDLE
+        octets = table.address[rows]
+        concerned = are_ssm(octets) & ~is_silent(octets) & self._hosts.v2[table.interface[rows]]
+        for row in rows[concerned].tolist():
+            mute = self._filters.of(row) == NOT_LISTENING
+            state = table.state[row]
+            if state == State.DELAYING:
+                (self._mute.add if mute else self._mute.discard)(row)
+            elif state != State.DELAYED_JOIN:
+                table.state[row] = State.SILENT if mute else State.IDLE
 
     def end(self, rows: Rows) -> None:
         """The timers of these rows ended."""
-        for row in self._mute.intersection(rows.tolist()) if self._mute else ():
-            self._mute.discard(row)
-            self.hush(row)
+        ended = self._mute.intersection(rows.tolist()) if self._mute else ()
+        if ended:
+            self._mute.difference_update(ended)
+            self.hush(np.array(sorted(ended), np.uint32))
 
     def forget(self, rows: Rows) -> None:
         """These rows are left."""

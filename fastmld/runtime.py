@@ -190,7 +190,7 @@ class Runtime:
     def listen(
         self,
         interface: int,
-        group: Address,
+        group: Addresses,
         mode: str,
         sources: Iterable[Address] | npt.NDArray[np.uint8] = (),
         *,

@@ -53,12 +53,12 @@ class StateChanges:
         """Whether something has changed since the last closing."""
         return bool(self._changed)
 
-    def are_said(self, interface: Interface, row: int) -> bool:
-        """Whether changes of a row are said now."""
-        table = self._table
-        if not self._hosts.v2[interface.index] or not interface.talks or table.state[row] == State.DELAYED_JOIN:
-            return False
-        return not is_silent(table.address[row : row + 1])[0]
+    def are_said(self, interface: Interface, rows: Rows) -> npt.NDArray[np.bool_]:
+        """(N,): of which rows changes are said now."""
+        if not self._hosts.v2[interface.index] or not interface.talks:
+            return np.zeros(len(rows), np.bool_)
+        joined: npt.NDArray[np.bool_] = self._table.state[rows] != State.DELAYED_JOIN
+        return joined & ~is_silent(self._table.address[rows])
 
     def change(self, interface: Interface, row: int, old: Filter, new: Filter) -> bool:
         """The filter of a row with a group changed. Whether that leaves something to say."""

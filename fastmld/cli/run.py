@@ -8,9 +8,11 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from fastmld.cli.config import Port, mld_version_of, plan
@@ -94,8 +96,9 @@ def run(
         now_ms = runtime.now_ms()  # one for all: what is said then goes into as few Reports as hold it
         for index, port in zip(names, ports, strict=True):
             runtime.engine.join(index, port.groups, now_ms)
-            for group, mode, sources, listener in port.filters:
-                runtime.engine.listen(index, group, mode, sources, listener=listener, now_ms=now_ms)
+            for (mode, sources, listener), alike in groupby(port.filters, lambda filtered: filtered[1:]):
+                groups_alike = np.frombuffer(b"".join(filtered.group for filtered in alike), np.uint8).reshape(-1, 16)
+                runtime.engine.listen(index, groups_alike, mode, sources, listener=listener, now_ms=now_ms)
         watch = Watch(runtime, names)
         log = Log(runtime, names, {index: port.log_interval_s for index, port in zip(names, ports, strict=True)})
         log.look()
