@@ -37,6 +37,22 @@ void frame_build(uint8_t *frame, uint8_t type, const uint8_t *group, uint16_t de
     frame_repair(frame, FRAME_IP, FRAME_MESSAGE, FRAME_SIZE);
 }
 
+uint32_t frame_version2(uint8_t *frame, uint8_t flags, uint8_t interval_code, const uint8_t *sources, uint32_t n)
+{
+    const uint32_t size = FRAME_SIZE2 + 16 * n, payload = size - FRAME_IP - 40;
+
+    frame[FRAME_SIZE] = flags;
+    frame[FRAME_SIZE + 1] = interval_code;
+    frame[FRAME_SIZE + 2] = (uint8_t)(n >> 8);
+    frame[FRAME_SIZE + 3] = (uint8_t)n;
+    if (n)
+        memcpy(frame + FRAME_SIZE2, sources, 16 * n);
+    frame[FRAME_IP + 4] = (uint8_t)(payload >> 8);
+    frame[FRAME_IP + 5] = (uint8_t)payload;
+    frame_repair(frame, FRAME_IP, FRAME_MESSAGE, size);
+    return size;
+}
+
 void frame_repair(uint8_t *frame, uint32_t ip, uint32_t message, uint32_t end)
 {
     uint64_t sum = end - message + 58u;

@@ -1,5 +1,5 @@
 /*
- * What a fuzz target is. parser.c, path.c and ring.c each define one; driver.c (any compiler) or libfuzzer.c (clang)
+ * What a fuzz target is. parser.c, path.c, answers.c and ring.c each define one; driver.c (any compiler) or libfuzzer.c (clang)
  * runs it.
  */
 #ifndef FUZZ_H

@@ -12,14 +12,15 @@ SANITIZE := address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 BRANCHLESS := -Wno-bitwise-instead-of-logical
 FIXED := $(BASIC) -O2 -fno-lto
 HEADERS := $(wildcard csrc/*.h tests/c/*.h) tests/c/fuzz.mk
-CORE := $(addprefix csrc/,ladder.c group_table.c rows.c classify.c emit.c)
+CORE := $(addprefix csrc/,ladder.c group_table.c rows.c classify.c ask.c emit.c emit2.c)
 SHARED := $(addprefix tests/c/,mutate.c frames.c oracle.c guard.c)
 PARSER := tests/c/parser.c $(SHARED) csrc/ladder.c
 PATHS := $(addprefix tests/c/,path.c world.c replay.c timers.c path_calls.c) $(SHARED) $(CORE)
+ANSWERS := $(addprefix tests/c/,answers.c asked.c world.c) $(SHARED) $(CORE)
 RING := tests/c/ring.c tests/c/guard.c csrc/ring.c
 COUNTED := tests/c/instructions.c tests/c/path_calls.c tests/c/frames.c $(CORE)
 
-PLAIN := $(addprefix $(OUT)/,parser path ring)
+PLAIN := $(addprefix $(OUT)/,parser path answers ring)
 GUIDED := $(if $(shell command -v $(CLANG)),guided,no-clang)
 
 .PHONY: fuzz fuzz-short guided no-clang plain instructions instructions-update
@@ -29,14 +30,14 @@ fuzz: $(PLAIN)
 	$(MAKE) -f tests/c/fuzz.mk -j2 $(GUIDED) plain RUNS=-1 SEED=$(SEED)
 
 plain: $(PLAIN)
-	cd $(OUT) && ./path 0 $$(($(TIME) / 2)) $(SEED) && ./ring 0 $$(($(TIME) / 4)) $(SEED)
+	cd $(OUT) && ./path 0 $$(($(TIME) / 4)) $(SEED) && ./answers 0 $$(($(TIME) / 4)) $(SEED) && ./ring 0 $$(($(TIME) / 4)) $(SEED)
 	cd $(OUT) && ./parser 0 $$(($(TIME) / 4)) $(SEED) $(abspath $(CORPUS))/*.bin
 
 # For CI: the same inputs every time, ten million of them for the parser.
 fuzz-short: SEED := 1
 fuzz-short: $(PLAIN)
 	$(MAKE) -f tests/c/fuzz.mk $(GUIDED) RUNS=1000000 TIME=60 SEED=$(SEED)
-	cd $(OUT) && ./path 100000 0 $(SEED) && ./ring 200000 0 $(SEED)
+	cd $(OUT) && ./path 100000 0 $(SEED) && ./answers 20000 0 $(SEED) && ./ring 200000 0 $(SEED)
 	cd $(OUT) && ./parser 10000000 0 $(SEED) $(abspath $(CORPUS))/*.bin
 
 guided: $(OUT)/parser-libfuzzer
@@ -55,6 +56,7 @@ instructions-update: $(OUT)/instructions
 
 $(OUT)/parser: $(PARSER)
 $(OUT)/path: $(PATHS)
+$(OUT)/answers: $(ANSWERS)
 $(OUT)/ring: $(RING)
 $(PLAIN): tests/c/driver.c $(HEADERS)
 	@mkdir -p $(OUT)

@@ -73,7 +73,7 @@ int main(int argc, char **argv)
         lengths[i] = FRAME_SIZE;
         make_frame(buffer + offsets[i], &random, groups);
     }
-    struct path *path = path_new(BATCH);
+    struct path *path = path_new(BATCH, 1);
     for (uint32_t at = 0; at < FRAMES; at += BATCH) {
         const struct batch batch = {buffer, offsets + at, lengths + at, interfaces, 1, BATCH, verdicts, kinds};
         path_classify(path, &table, &interface, 1, &batch);

@@ -49,6 +49,12 @@ static int checksum_is_right(const uint8_t *addresses, const uint8_t *message, u
     return sum % 65535 == 0;
 }
 
+/* RFC 9777 section 5.1.3: a mantissa of 12 bits with a 1 before them, times 8, 16, ... 1024. */
+static int32_t long_delay_ms(unsigned code)
+{
+    return code < 32768 ? (int32_t)code : (int32_t)((4096 + code % 4096) * (8u << (code - 32768) / 4096));
+}
+
 int oracle_accepts(const fastmld_interface *interface, const uint8_t *frame, uint32_t length, struct said *said)
 {
     static const uint8_t ALL_NODES[16] = {255, 2, [15] = 1};
@@ -119,12 +125,18 @@ int oracle_accepts(const fastmld_interface *interface, const uint8_t *frame, uin
     if (!report2 && !general && group[0] != 255)
         return 0;
 
+    const int query2 = query && v2 && size >= 28;
     *said = (struct said){
         .kind = report2 ? FASTMLD_REPORT2 : octets[0] == 131 ? FASTMLD_REPORT : octets[0] == 132 ? FASTMLD_DONE
               : general ? FASTMLD_GENERAL_QUERY : sources ? FASTMLD_SOURCE_QUERY : FASTMLD_GROUP_QUERY,
         .asks = !query || !multicast || to_all ? FASTMLD_ASKS_NOTHING
               : memcmp(destination, group, 16) == 0 ? FASTMLD_ASKS_GROUP : FASTMLD_ASKS_OTHER,
-        .delay_ms = query ? (int32_t)word(octets + 4) : -1,
+        .v2 = (uint8_t)query2,
+        .flags = query2 ? octets[24] : 0,
+        .interval_code = query2 ? octets[25] : 0,
+        .sources = (uint16_t)sources,
+        .delay_ms = !query ? -1
+                  : query2 && interface->rules & FASTMLD_RULE_V2 ? long_delay_ms(word(octets + 4)) : (int32_t)word(octets + 4),
         .destination = ip + 24,
         .group = report2 ? 0 : at + 8,
     };

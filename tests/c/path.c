@@ -15,9 +15,44 @@
 
 enum { MAX_FRAMES = 48, GAP = 9, EMIT_ROOM = 90 };
 
-static uint64_t frames_tried, frames_accepted, rows_told, frames_built;
+static uint64_t frames_tried, frames_accepted, rows_told, frames_built, queries_heard, modes_changed;
 
-static void judge_batch(struct world *world, struct path *path, const struct batch *batch)
+/* What it heard for MLDv2, against a replay: of each interface, and of its Queries for one address in their order. */
+static void judge_hearing(struct world *world, const fastmld_heard2 *heard, const struct batch *batch,
+                          const struct meaning *meanings, const fastmld_host *before)
+{
+    fastmld_query2 queries[MAX_FRAMES];
+    uint32_t n_queries = 0, n_heard = 0, next = 0;
+
+    for (uint32_t i = 0; i < world->n_interfaces; i++) {
+        fastmld_host want = before[i];
+        const uint32_t first = n_queries;
+        replay_host(batch, meanings, &world->interfaces[i], i, &want, queries, &n_queries);
+        HOLD(memcmp(&want, &heard->hosts[i], sizeof want) == 0);
+        uint32_t listed = 0;
+        for (uint32_t k = 0; k < heard->n_heard; k++)
+            listed += heard->heard[k] == i;
+        HOLD(listed == want.heard);
+        n_heard += listed;
+        next = first;
+        for (uint32_t k = 0; k < heard->n_queries; k++) {
+            const fastmld_query2 *query = &heard->queries[k];
+            if (world->table.rows[query->row].interface != i)
+                continue;
+            HOLD(next < n_queries && query->row == queries[next].row && query->delay_ms == queries[next].delay_ms);
+            HOLD(query->sources == queries[next].sources);
+            HOLD(query->sources == 0 || query->sources_at == queries[next].sources_at);
+            next++;
+        }
+        HOLD(next == n_queries);
+    }
+    HOLD(n_heard == heard->n_heard && n_queries == heard->n_queries);
+    queries_heard += n_queries;
+}
+
+/* The frames of a batch, of which the last one to be handled is the one before a frame that changes a mode. */
+static void judge_batch(struct world *world, struct path *path, const struct batch *batch, int switched,
+                        const fastmld_host *before, uint64_t counted_before)
 {
     struct meaning meanings[MAX_FRAMES];
     struct told told[MAX_FRAMES];
@@ -25,18 +60,26 @@ static void judge_batch(struct world *world, struct path *path, const struct bat
     uint32_t n_told, n_all, rows_named = 0, interfaces_named = 0;
     uint64_t counted = 0;
 
-    for (uint32_t i = 0; i < batch->n; i++) {
-        meanings[i] = replay_mean(world, batch->interfaces[i], batch->buffer + batch->offsets[i], batch->lengths[i]);
-        HOLD(batch->verdicts[i] == meanings[i].verdict);
-        HOLD(batch->kinds[i] == meanings[i].kind);
-        frames_accepted += meanings[i].verdict == FASTMLD_ACCEPTED;
-        if (world->interfaces[batch->interfaces[i]].rules & FASTMLD_RULE_DEAF)
-            meanings[i] = (struct meaning){.row = NOBODY};
+    for (uint32_t i = 0; i < batch->n + (uint32_t)switched; i++) {
+        const fastmld_interface *interface = &world->interfaces[batch->interfaces[i]];
+        const struct meaning it = replay_mean(world, batch->interfaces[i], batch->buffer + batch->offsets[i], batch->lengths[i]);
+        HOLD(replay_switches(interface, &it) == (i == batch->n));
+        if (i == batch->n)
+            break;
+        meanings[i] = it;
+        HOLD(batch->verdicts[i] == it.verdict);
+        HOLD(batch->kinds[i] == it.kind);
+        frames_accepted += it.verdict == FASTMLD_ACCEPTED;
     }
     for (uint32_t i = 0; i < world->n_interfaces; i++)
         for (int verdict = 0; verdict < FASTMLD_VERDICTS; verdict++)
             counted += world->interfaces[i].verdicts[verdict];
-    HOLD(counted == batch->n);
+    HOLD(counted == counted_before + batch->n);
+    judge_hearing(world, path_heard(path), batch, meanings, before);
+
+    for (uint32_t i = 0; i < batch->n; i++)
+        if (!replay_is_for_v1(&world->interfaces[batch->interfaces[i]], &meanings[i]))
+            meanings[i] = (struct meaning){.row = NOBODY};
 
     path_told(path, &world->table, world->interfaces, told, &n_told, all, &n_all);
     for (uint32_t i = 0; i < n_told; i++) {
@@ -63,6 +106,35 @@ static void judge_batch(struct world *world, struct path *path, const struct bat
             interfaces_named += named = meanings[i].kind == FASTMLD_GENERAL_QUERY && batch->interfaces[i] == interface;
     HOLD(n_told == rows_named && n_all == interfaces_named); /* with the rows equal: each of them once */
     rows_told += n_told;
+}
+
+/* From frame *done on, up to one that changes a mode, which is the caller's to change. Whether that was the rest of the batch. */
+static int run_part(struct world *world, struct path *path, const struct batch *whole, uint32_t *done)
+{
+    const uint32_t at = whole->interface_step * *done;
+    struct batch part = {
+        whole->buffer, whole->offsets + *done, whole->lengths + *done, whole->interfaces + at, whole->interface_step,
+        whole->n - *done, whole->verdicts + *done, whole->kinds + *done,
+    };
+    const fastmld_heard2 *heard = path_heard(path);
+    fastmld_host before[MAX_INTERFACES];
+
+    memcpy(before, heard->hosts, world->n_interfaces * sizeof *before);
+    HOLD(path_classify(path, &world->table, world->interfaces, world->n_interfaces, &part) == 0);
+    const uint32_t switched = heard->switched;
+    part.n = switched ? switched - 1 : part.n;
+    judge_batch(world, path, &part, switched != 0, before, *done);
+    path_settle(path, &world->table, world->interfaces);
+    path_settle_hosts(path);
+    for (uint32_t row = 0; row < world->n_rows; row++)
+        HOLD(path_row_is_clear(&world->table.rows[row]));
+    for (uint32_t i = 0; i < world->n_interfaces; i++)
+        HOLD(path_interface_is_clear(&world->interfaces[i]));
+    *done += part.n;
+    modes_changed += switched != 0;
+    if (switched) /* interfaces are all there, or all the first's: run_batch */
+        world->interfaces[part.interfaces[part.n]].rules &= (uint8_t)~FASTMLD_RULE_V2;
+    return switched == 0;
 }
 
 /* Frames at random places of one buffer, in random order, the last one up to an unmapped page. */
@@ -94,7 +166,7 @@ static void run_batch(struct world *world)
         at += lengths[which];
     }
 
-    struct path *path = path_new(n);
+    struct path *path = path_new(n, world->n_interfaces);
     const uint32_t step = world_below(world, 4) != 0;
     const struct batch batch = {buffer, offsets, lengths, interfaces, step, n, verdicts, kinds};
     for (uint32_t i = 0; i < n && !step; i++)
@@ -105,13 +177,8 @@ static void run_batch(struct world *world)
         HOLD(path_classify(path, &world->table, world->interfaces, world->n_interfaces, &batch) == which + 1);
         interfaces[which] = right;
     }
-    HOLD(path_classify(path, &world->table, world->interfaces, world->n_interfaces, &batch) == 0);
-    judge_batch(world, path, &batch);
-    path_settle(path, &world->table, world->interfaces);
-    for (uint32_t row = 0; row < world->n_rows; row++)
-        HOLD(path_row_is_clear(&world->table.rows[row]));
-    for (uint32_t i = 0; i < world->n_interfaces; i++)
-        HOLD(path_interface_is_clear(&world->interfaces[i]));
+    for (uint32_t done = 0; !run_part(world, path, &batch, &done);)
+        continue;
     frames_tried += n;
     path_free(path);
     free(offsets);
@@ -213,7 +280,9 @@ size_t target_next(uint64_t *random, uint8_t *input, size_t size)
 
 void target_summary(FILE *out)
 {
-    fprintf(out, "%llu frames, %llu accepted, %llu folds as one by one, %llu frames built",
+    fprintf(out,
+            "%llu frames, %llu accepted, %llu folds and %llu MLDv2 Queries for one address as one by one, %llu changes of mode, "
+            "%llu frames built",
             (unsigned long long)frames_tried, (unsigned long long)frames_accepted, (unsigned long long)rows_told,
-            (unsigned long long)frames_built);
+            (unsigned long long)queries_heard, (unsigned long long)modes_changed, (unsigned long long)frames_built);
 }

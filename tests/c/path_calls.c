@@ -8,6 +8,7 @@ struct path {
     fastmld_folds folds;
     uint32_t *answers, *generals;
     fastmld_found found;
+    fastmld_heard2 heard;
 };
 
 static void *array(size_t n, size_t size)
@@ -20,7 +21,7 @@ static void *array(size_t n, size_t size)
     return memory;
 }
 
-struct path *path_new(uint32_t n)
+struct path *path_new(uint32_t n, uint32_t n_interfaces)
 {
     struct path *path = array(1, sizeof *path);
     path->events = array(n, sizeof *path->events);
@@ -32,6 +33,12 @@ struct path *path_new(uint32_t n)
     path->folds.scratch = array(n, sizeof *path->folds.scratch);
     path->answers = array(n, sizeof *path->answers);
     path->generals = array(n, sizeof *path->generals);
+    path->heard = (fastmld_heard2){
+        .hosts = array(n_interfaces, sizeof *path->heard.hosts), .queries = array(n, sizeof *path->heard.queries),
+        .heard = array(n_interfaces, sizeof *path->heard.heard),
+    };
+    for (uint32_t i = 0; i < n_interfaces; i++)
+        path->heard.hosts[i] = (fastmld_host){.v1_general_ms = -1};
     return path;
 }
 
@@ -46,6 +53,9 @@ void path_free(struct path *path)
     free(path->folds.scratch);
     free(path->answers);
     free(path->generals);
+    free(path->heard.hosts);
+    free(path->heard.queries);
+    free(path->heard.heard);
     free(path);
 }
 
@@ -54,7 +64,7 @@ uint32_t path_classify(struct path *path, const fastmld_table *table, fastmld_in
 {
     fastmld_classify(table, interfaces, n_interfaces, batch->buffer, batch->offsets, batch->lengths,
                      batch->interfaces, batch->interface_step, batch->n, batch->verdicts, batch->kinds,
-                     path->events, &path->folds, path->answers, path->generals, &path->found);
+                     path->events, &path->folds, path->answers, path->generals, &path->found, &path->heard);
     return path->found.bad_interface;
 }
 
@@ -91,6 +101,21 @@ void path_told(const struct path *path, const fastmld_table *table, const fastml
     }
     *n_told = path->found.folds;
     *n_all = path->found.generals;
+}
+
+const fastmld_heard2 *path_heard(const struct path *path)
+{
+    return &path->heard;
+}
+
+void path_settle_hosts(struct path *path)
+{
+    for (uint32_t i = 0; i < path->heard.n_heard; i++) {
+        fastmld_host *host = &path->heard.hosts[path->heard.heard[i]];
+        host->heard = host->told = host->told_v1 = 0;
+        host->general_ms = 0;
+        host->v1_general_ms = -1;
+    }
 }
 
 void path_settle(struct path *path, const fastmld_table *table, fastmld_interface *interfaces)

@@ -37,8 +37,8 @@ struct told_all {
 
 struct path;
 
-/* Arrays for batches of n frames. */
-struct path *path_new(uint32_t n);
+/* Arrays for batches of n frames on n_interfaces interfaces. */
+struct path *path_new(uint32_t n, uint32_t n_interfaces);
 void path_free(struct path *path);
 
 /* fastmld_classify. Returns 0, or 1 + the index of a frame whose interface is not there. */
@@ -49,6 +49,12 @@ uint32_t path_classify(struct path *path, const fastmld_table *table, fastmld_in
  * (room for as many as frames). */
 void path_told(const struct path *path, const fastmld_table *table, const fastmld_interface *interfaces,
                struct told *told, uint32_t *n_told, struct told_all *all, uint32_t *n_all);
+
+/* What it heard for MLDv2. */
+const fastmld_heard2 *path_heard(const struct path *path);
+
+/* Clear what belongs to a batch in hosts, as Python does. */
+void path_settle_hosts(struct path *path);
 
 /* fastmld_settle. */
 void path_settle(struct path *path, const fastmld_table *table, fastmld_interface *interfaces);

@@ -10,7 +10,10 @@ struct meaning {
     int verdict;                /* where the oracle rejects, what fastmld_check says */
     uint8_t kind;
     int row;
-    uint16_t delay_ms;
+    int32_t delay_ms;
+    uint8_t v2, flags, interval_code; /* of a Query */
+    uint16_t sources;
+    uint32_t source, group;     /* offsets in the frame: the sender, and the Multicast Address */
 };
 
 struct meaning replay_mean(const struct world *world, uint32_t index, const uint8_t *frame, uint32_t length);
@@ -20,5 +23,16 @@ struct told replay_row(const struct batch *batch, const struct meaning *meanings
 
 /* What it says to all rows of an interface. */
 struct told_all replay_all(const struct batch *batch, const struct meaning *meanings, uint32_t interface);
+
+/* Whether the host compatibility mode changes before a frame that means this (RFC 9777 section 8.2.1). */
+int replay_switches(const fastmld_interface *interface, const struct meaning *meaning);
+
+/* Whether it is for the MLDv1 listener. */
+int replay_is_for_v1(const fastmld_interface *interface, const struct meaning *meaning);
+
+/* What the batch tells an interface for MLDv2: host as it was before, and as it must be after. Its Queries for one address
+ * are appended to queries, each with the number of its frame in `fold`. */
+void replay_host(const struct batch *batch, const struct meaning *meanings, const fastmld_interface *interface,
+                 uint32_t index, fastmld_host *host, fastmld_query2 *queries, uint32_t *n_queries);
 
 #endif

@@ -7,9 +7,20 @@
 struct said {
     uint8_t kind;
     uint8_t asks;               /* FASTMLD_ASKS_...: accepted only if the interface listens to the destination */
+    uint8_t v2, flags, interval_code; /* an MLDv2 Query, and what it says of its sender */
+    uint16_t sources;
     int32_t delay_ms;           /* of a Query; -1 otherwise */
     uint32_t destination, group; /* offsets */
 };
+
+static inline struct said said_of(const fastmld_message *message)
+{
+    return (struct said){
+        .kind = message->kind, .asks = message->asks, .v2 = message->v2, .flags = message->flags,
+        .interval_code = message->interval_code, .sources = message->sources, .delay_ms = message->delay_ms,
+        .destination = message->destination, .group = message->group,
+    };
+}
 
 static inline int said_check(const fastmld_interface *interface, const uint8_t *frame, uint32_t length,
                              struct said *said)
@@ -17,7 +28,7 @@ static inline int said_check(const fastmld_interface *interface, const uint8_t *
     fastmld_message message;
     const int verdict = fastmld_check(interface, frame, length, &message);
 
-    *said = (struct said){message.kind, message.asks, message.delay_ms, message.destination, message.group};
+    *said = said_of(&message);
     return verdict;
 }
 
@@ -28,7 +39,7 @@ static inline int said_ladder(const fastmld_interface *interface, const uint8_t 
     fastmld_message message;
     const int verdict = fastmld_ladder(interface, frame, length, &message);
 
-    *said = (struct said){message.kind, message.asks, message.delay_ms, message.destination, message.group};
+    *said = said_of(&message);
     return verdict;
 }
 

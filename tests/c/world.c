@@ -8,7 +8,7 @@
 #include "mutate.h"
 #include "random.h"
 
-enum { POOL = 40 };
+enum { POOL = 40, MOST_SOURCES = 89, SOURCES = 120 };
 
 uint32_t world_below(struct world *world, uint32_t bound)
 {
@@ -26,6 +26,15 @@ static void pick_group(struct world *world, uint8_t *address)
         address[1] = (uint8_t)world_below(world, 16);
 }
 
+void world_source(struct world *world, uint8_t *source)
+{
+    static const uint8_t ODD[3][16] = {{0}, {0xff, 0x0e, [15] = 1}, {0xfe, 0x80, [15] = 1}};
+
+    memcpy(source, (uint8_t[16]){0x20, 1, 0x0d, 0xb8, [15] = (uint8_t)world_below(world, SOURCES)}, 16);
+    if (world_below(world, 16) == 0)
+        memcpy(source, ODD[world_below(world, 3)], 16);
+}
+
 int world_row(const struct world *world, uint32_t interface, const uint8_t *address)
 {
     for (uint32_t row = 0; row < world->n_rows; row++)
@@ -37,6 +46,10 @@ int world_row(const struct world *world, uint32_t interface, const uint8_t *addr
 
 static void make_interfaces(struct world *world)
 {
+    enum { WELL = FASTMLD_RULE_STRICT | FASTMLD_RULE_LINK_LOCAL, ANY = WELL | FASTMLD_RULE_DEAF };
+    /* As add_interface makes them of mld_version 1, 2 and "auto", and what the last becomes where MLDv1 is spoken. */
+    static const uint8_t VERSIONS[4] = {FASTMLD_RULE_V1_ONLY, FASTMLD_RULE_V2 | FASTMLD_RULE_IGNORE_V1, FASTMLD_RULE_V2, 0};
+
     world->n_interfaces = 1 + world_below(world, MAX_INTERFACES);
     for (uint32_t i = 0; i < world->n_interfaces; i++) {
         fastmld_interface *interface = &world->interfaces[i];
@@ -46,7 +59,7 @@ static void make_interfaces(struct world *world)
         interface->link_local[15] = (uint8_t)(i + 1);
         interface->mac[0] = 2;
         interface->mac[5] = (uint8_t)(i + 1);
-        interface->rules = world_below(world, 3) ? 7 : (uint8_t)world_below(world, 16);
+        interface->rules = (uint8_t)(VERSIONS[world_below(world, 4)] | (world_below(world, 3) ? WELL : world_below(world, 16) & ANY));
         interface->present = 1;
         interface->delay_ms = -1;
     }
@@ -124,15 +137,22 @@ static void make_table(struct world *world)
 
 uint32_t world_frame(struct world *world, uint8_t *frame)
 {
-    static const uint16_t DELAYS_MS[] = {0, 0, 1, 2, 5, 100, 1000, 10000, 65535};
-    uint8_t group[16];
+    static const uint16_t DELAYS_MS[] = {0, 0, 1, 2, 5, 100, 1000, 10000, 0x7fff, 0x8000, 0x9001, 65535};
+    uint8_t group[16], sources[MOST_SOURCES][16];
+    uint32_t size = FRAME_SIZE;
     const uint8_t type = (uint8_t)(130 + world_below(world, world_below(world, 4) ? 2 : 3));
     const uint16_t delay_ms = DELAYS_MS[world_below(world, sizeof DELAYS_MS / sizeof *DELAYS_MS)];
 
     pick_group(world, group);
     const int general = type == 130 && world_below(world, 3) == 0;
     frame_build(frame, type, general ? NULL : group, delay_ms, (uint8_t)world_below(world, 64));
-    return world_below(world, 4) ? FRAME_SIZE : mutate(&world->random, frame, FRAME_SIZE, MAX_FRAME);
+    if (type == 130 && world_below(world, 2)) {
+        const uint32_t n = general ? 0 : world_below(world, world_below(world, 8) ? 4 : MOST_SOURCES + 1);
+        for (uint32_t i = 0; i < n; i++)
+            world_source(world, sources[i]);
+        size = frame_version2(frame, (uint8_t)world_below(world, 256), (uint8_t)world_below(world, 256), sources[0], n);
+    }
+    return world_below(world, 4) ? size : mutate(&world->random, frame, size, MAX_FRAME);
 }
 
 void world_make(struct world *world)

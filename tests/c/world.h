@@ -22,6 +22,9 @@ void world_free(struct world *world);
 /* 0 to bound - 1. */
 uint32_t world_below(struct world *world, uint32_t bound);
 
+/* A source out of a small pool, now and then one that is no unicast address. */
+void world_source(struct world *world, uint8_t *source);
+
 /* The row that listens, looked for one by one, or NOBODY. */
 int world_row(const struct world *world, uint32_t interface, const uint8_t *address);
 
