@@ -41,7 +41,8 @@ static inline int hear2(fastmld_heard2 *heard, const fastmld_interface *interfac
         return v2;
 
     fastmld_host *host = &heard->hosts[port];
-    memcpy(host->querier, frame + message->destination - 16, 16);
+    if (!(interface->rules & FASTMLD_RULE_DEAF))
+        memcpy(host->querier, frame + message->destination - 16, 16);
     if (!message->v2) {
         host->v1_query_ssm += !general && hear2_is_ssm(frame + message->group);
         if (interface->rules & FASTMLD_RULE_IGNORE_V1) {

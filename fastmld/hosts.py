@@ -78,6 +78,7 @@ class Hosts:
         at = interface.index
         self.stop(at)
         self.v1_until_ms[at] = NONE
+        self.host["querier"][at] = 0
         self.robustness[at] = interface.settings.robustness
         self.interval_s[at] = query_intervals_s(np.zeros(1, np.uint8))[0]
         self.v2[at] = interface.mld_version != 1
