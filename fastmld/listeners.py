@@ -236,7 +236,7 @@ class Listeners:
         """When expire or pay_debts will have something to do; None: never, unless something is heard."""
         if not self.hosts.several:
             return self.v1.next_ms(now_ms)
-        ends = (self.v1.next_ms(now_ms), self.v2.next_ms())
+        ends = (self.v1.next_ms(now_ms), self.v2.next_ms(), self.v2.next_token_ms(now_ms))
         return min((ms for ms in ends if ms is not None), default=None)
 
     def tidy(self) -> None:

@@ -213,6 +213,7 @@ class MembershipsV2:
         """Send what waits for the budget, as far as the tokens of now_ms go."""
         for index in self._speaker.interfaces():
             self._speaker.pay(self._interfaces[index], now_ms)
+        self.close(now_ms)
 
     @property
     def latest_timer_ms(self) -> int:
@@ -222,6 +223,11 @@ class MembershipsV2:
     def next_ms(self) -> int | None:
         """When there is something to do besides the timers of rows; None: never, unless something is heard."""
         return self._agenda.next_ms()
+
+    def next_token_ms(self, now_ms: int) -> int | None:
+        """When the budget lets something out that waits for it; None: nothing waits."""
+        waiting = self._speaker.interfaces()
+        return min((self._interfaces[index].budget.next_ms(now_ms) for index in waiting), default=None)
 
     def expire_at(self, at_ms: int, rows: Rows, until_ms: int, now_ms: int) -> None:
         """Do what is due in one millisecond; rows: those whose timers end. Tokens are those of now_ms.
