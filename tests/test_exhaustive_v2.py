@@ -1,5 +1,6 @@
-"""Small sets of RFC 9777, whole: MLDv2 Queries with each of their fields at every value, and every length, on interfaces of
-every mld_version and profile. What must come is from the RFC's numbers, by adding up; the verdicts beside the plain ladder too."""
+"""Small sets of RFC 9777, whole: MLDv2 Queries with each of their fields at every value, and every length, on
+interfaces of every mld_version and profile. What must come is from the RFC's numbers, by adding up; the verdicts
+beside the plain ladder too."""
 
 import itertools
 from typing import NamedTuple
@@ -68,8 +69,8 @@ def one(engine: fastmld.Engine, frame: bytes, now_ms: int) -> str:
 
 
 def codes(bits: int, mantissa_bits: int) -> list[int]:
-    """What each code stands for (sections 5.1.3 and 5.1.9): itself up to half of them, then in steps that double with each
-    exponent, without a gap."""
+    """What each code stands for (sections 5.1.3 and 5.1.9): itself up to half of them, then in steps that double
+    with each exponent, without a gap."""
     values = list(range(1 << bits - 1))
     step = 1 << 3
     for _ in range(8):
@@ -102,8 +103,8 @@ def test_the_code_tables() -> None:
 
 @by_host
 def test_every_octet_of_flags(host: Host) -> None:
-    """Four bits that are ignored, S, which is for routers (section 5.1.7), and QRV, which is adopted (5.1.8, 9.1). None of
-    them keeps the Query from being answered."""
+    """Four bits that are ignored, S, which is for routers (section 5.1.7), and QRV, which is adopted (5.1.8, 9.1).
+    None of them keeps the Query from being answered."""
     engine, lan = host.engine()
     for octet in range(256):
         now_ms = 100_000 * octet
@@ -147,8 +148,8 @@ def test_bi_21_every_response_code_as_it_is_read(mode: str, strict: bool) -> Non
 
 @pytest.mark.parametrize("mode", ["mldv2", "mldv1"])
 def test_every_response_code_as_it_is_waited_for(mode: str) -> None:
-    """One group for each: timers are on 1..delay, where the plain model of the draw puts them. 0 is 10 ms in MLDv2 mode, and
-    in MLDv1 mode an answer at once."""
+    """One group for each: timers are on 1..delay, where the plain model of the draw puts them. 0 is 10 ms in MLDv2
+    mode, and in MLDv1 mode an answer at once."""
     count, now_ms = len(DELAYS_MS), 1_000
     groups = np.zeros((count, 16), np.uint8)
     groups[:, :2] = 0xFF, 0x05
@@ -175,7 +176,8 @@ def test_every_response_code_as_it_is_waited_for(mode: str) -> None:
 
 @by_capable_host
 def test_general_queries_of_each_exponent(host: Host) -> None:
-    """When the answer begins is drawn for the interface as a whole, which stands for ::, and at the latest when the delay ends."""
+    """When the answer begins is drawn for the interface as a whole, which stands for ::, and at the latest when the
+    delay ends."""
     edges = [0, 1, 9, 10, 11, 0x7FFF, *(code + at for code in range(0x8000, 0x10000, 0x1000) for at in (0, 1, 0xFFF))]
     for code in edges:
         engine, lan = host.engine()
@@ -230,7 +232,8 @@ def test_every_length_beside_every_number_of_sources(host: Host, group: bytes) -
 
 @by_host
 def test_every_number_of_octets_behind_the_sources(host: Host) -> None:
-    """Section 5.1.12: they count for the checksum, and for nothing else. Another source that is not promised is no source."""
+    """Section 5.1.12: they count for the checksum, and for nothing else. Another source that is not promised is no
+    source."""
     engine, _ = host.engine()
     now_ms = 0
     for count, behind in itertools.product(range(5), range(41)):
