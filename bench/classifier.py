@@ -19,7 +19,7 @@ class Classifier:
     def __init__(self, n_groups: int, batch: int) -> None:
         self._table = GroupTable()
         self._table.join(0, workloads.groups(n_groups))
-        interface = Interface.create(0, "lan0", mac="02:00:00:00:00:01", link_local="fe80::1")
+        interface = Interface.create(0, "lan0", mac="02:00:00:00:00:01", link_local="fe80::1", mld_version=1)
         self._records = np.zeros(1, _native.INTERFACE)
         self._records["mac"] = np.frombuffer(interface.mac, np.uint8)
         self._records["link_local"] = np.frombuffer(interface.link_local or b"", np.uint8)
@@ -44,6 +44,7 @@ class Classifier:
         out = (
             pin("uint8_t[]", self._verdicts), _native.ffi.NULL, pin("fastmld_event[]", self._events), folds,
             pin("uint32_t[]", self._numbers[0]), generals, found,
+            _native.ffi.new("fastmld_heard2 *"),
         )  # fmt: skip
         pinned = [
             (pin("uint8_t[]", b.buffer), pin("int64_t[]", b.offsets), pin("uint32_t[]", b.lengths), len(b))

@@ -1,4 +1,5 @@
-"""P1 to P11: what to reach. The report, the table on the terminal and docs/performance.md are made from this."""
+"""P1 to P11, and V1 to V6 of MLDv2: what to reach. The report, the table on the terminal and docs/performance.md are
+made from this."""
 
 from __future__ import annotations
 
@@ -98,6 +99,42 @@ GOALS: Final = (
     Goal("P11a", "engine / scapy", "the engine / a scapy loop that does the same, packets/s", "x", "at least", 1_000),
     Goal("P11b", "engine / dpkt", "the engine / a dpkt loop that does the same, packets/s", "x", "at least", 100),
     Goal("P11c", "engine / Python", "the engine / a plain-Python listener, packets/s", "x", "at least", 10),
+    Goal(
+        "V1", "v2: Query, 1 M groups / 1",
+        "an MLDv2 General Query that finds an answer pending: 1 M groups / 1 group, time",
+        "x", "at most", 1.10, 1.02,
+    ),
+    Goal(
+        "V2a", "v2: source Queries / mix",
+        "MLDv2 Queries for sources that nobody asked for before / the engine of P1, frames/s",
+        "x", "at least", 0.3, 0.8,
+    ),
+    Goal(
+        "V2b", "v2: memory a source",
+        "memory that the sources of Queries take, at the most that are kept, a source",
+        "octets", "at most", 128, 64,
+    ),
+    Goal(
+        "V3", "v2: records built",
+        "records of MLDv2 Reports built by transmit in memory, budget off",
+        "records/s", "at least", 10e6, 30e6,
+    ),
+    Goal("V4a", "v2: joining 1 M groups", "joining 1 M groups in one call, MLDv2", "s", "at most", 1.0, 0.2),
+    Goal(
+        "V4b", "v2: memory a group",
+        "memory a group in MLDv2, everything counted, while 1 M of them are answered for",
+        "octets", "at most", 128, 64,
+    ),
+    Goal(
+        "V5", "v2: mix / mix",
+        "the engine in MLDv2, a mix that does not repeat / the engine of P1, frames/s",
+        "x", "at least", 0.3, 0.8,
+    ),
+    Goal(
+        "V6", "v2: answered in time",
+        "on the wire: groups answered within delay + 10 ms under 200 MLDv2 Queries a second, 10 k groups",
+        "%", "at least", 100, on_the_wire=True,
+    ),
 )  # fmt: skip
 BY_ID: Final = {goal.id: goal for goal in GOALS}
 
@@ -107,5 +144,5 @@ def chosen(names: str) -> list[Goal]:
     wanted = [name.strip() for name in names.split(",")]
     for name in wanted:
         if not any(name in (goal.id, goal.id.rstrip("abc")) for goal in GOALS):
-            raise ValueError(f"{name!r} is no goal: they are P1 to P11")
+            raise ValueError(f"{name!r} is no goal: they are P1 to P11 and V1 to V6")
     return [goal for goal in GOALS if goal.id in wanted or goal.id.rstrip("abc") in wanted]

@@ -34,11 +34,13 @@ def all_timers_running(n: int) -> Engine:
     return engine
 
 
-def joined(n: int, interfaces: int = 1, **settings: Any) -> Engine:
+def joined(n: int, interfaces: int = 1, mld_version: int | str = 1, **settings: Any) -> Engine:
     """An engine that has joined n groups on each interface, at time 0."""
     engine = Engine(seed=1)
     for index in range(interfaces):
-        engine.add_interface(f"lan{index}", mac="02:00:00:00:00:01", link_local="fe80::1", mld_version=1, **settings)
+        engine.add_interface(
+            f"lan{index}", mac="02:00:00:00:00:01", link_local="fe80::1", mld_version=mld_version, **settings
+        )
         engine.join(index, workloads.groups(n), now_ms=0)
     return engine
 

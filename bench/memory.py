@@ -1,11 +1,11 @@
-"""The half of the bench that needs no network: P1 to P5, P9a, P10, P11, and the curves."""
+"""The half of the bench that needs no network: P1 to P5, P9a, P10, P11, V1 to V5, and the curves."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 
-from fastmld_bench import footprint, ratios, series
+from fastmld_bench import footprint, ratios, series, version2
 from fastmld_bench.turns import Effort, Row, pinned
 
 Progress = Callable[[str, float], None]
@@ -33,11 +33,17 @@ _TASKS: Final = (
     _Task("building Reports", ("P9a",), ratios.reports_built),
     _Task("joining a million groups", ("P10a", "P10b"), footprint.joining_a_million),
     _Task("scapy, dpkt, plain Python", ("P11a", "P11b", "P11c"), ratios.peers),
+    _Task("MLDv2 General Queries", ("V1",), version2.query_that_finds_an_answer_pending),
+    _Task("the MLDv2 mix, and source Queries", ("V2a", "V5"), version2.mix_and_source_queries),
+    _Task("sources of Queries", ("V2b",), version2.memory_of_source_queries),
+    _Task("building records", ("V3",), version2.records_built),
+    _Task("joining a million groups in MLDv2", ("V4a", "V4b"), footprint.joining_a_million_in_mldv2),
 )
 _CURVES: Final = (
     _Curve("rates by groups", "rate_by_groups", series.rates_by_groups),
     _Curve("rates by interfaces", "rate_by_interfaces", series.rates_by_interfaces),
     _Curve("the cost of a Query", "cost_of_a_query", series.cost_of_a_query),
+    _Curve("the cost of an MLDv2 Query", "cost_of_a_query2", series.cost_of_a_query2),
     _Curve("our timers and their rivals", "cost_of_a_timer", series.wheels),
 )
 

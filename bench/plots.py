@@ -87,6 +87,7 @@ PLOTS: Final = {
     "rate_by_groups": Plot("Rate by groups, in memory", "groups", "M frames/s", _rates),
     "rate_by_interfaces": Plot("Rate by interfaces, in memory, 100 groups each", "interfaces", "M frames/s", _rates),
     "cost_of_a_query": Plot("A General Query that finds all timers running, in memory", "groups", "ns", _costs),
+    "cost_of_a_query2": Plot("An MLDv2 General Query that finds an answer pending, in memory", "groups", "ns", _costs),
     "cost_of_a_timer": Plot("A timer, armed and taken", "timers", "ns", _costs),
     "loss_by_offered_rate": Plot("Loss by offered rate, on the wire", "M frames/s", "% lost", _losses),
     "lateness_ms_histogram": Plot("Lateness of answers, on the wire", "ms late", "Reports", _lateness),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
-from fastmld_bench import workloads
+from fastmld_bench import version2, workloads
 from fastmld_bench.link import IN_MEMORY, Link, all_timers_running, listening
 from fastmld_bench.ratios import CLAIMED_BATCH, ask_again
 from fastmld_bench.turns import Effort, Row, row, take_turns
@@ -64,6 +64,17 @@ def cost_of_a_query(effort: Effort) -> Found:
             what = f"{queries:,} a batch"
             ns = turns[:, 0] / (batches * queries) * 1e9
             yield what, n, row("query", f"{what}, {n:,} groups", ns, "ns", {"batches_a_round": batches})
+
+
+def cost_of_a_query2(effort: Effort) -> Found:
+    """Of an MLDv2 General Query that finds an answer pending, alone in its batch and among 4096."""
+    for n in SIZES:
+        engine = version2.waiting(n)
+        for queries, batches in ((1, 400), (4_096, 8)):
+            turns = take_turns([partial(version2.ask_again, engine, queries, batches)], _few(effort))
+            what = f"{queries:,} a batch"
+            ns = turns[:, 0] / (batches * queries) * 1e9
+            yield what, n, row("query2", f"{what}, {n:,} groups", ns, "ns", {"batches_a_round": batches})
 
 
 def wheels(effort: Effort) -> Found:

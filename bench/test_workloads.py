@@ -6,7 +6,7 @@ from ipaddress import IPv6Address
 
 import numpy as np
 import pytest
-from fastmld_bench import workloads
+from fastmld_bench import workloads, workloads_v2
 from fastmld_bench.link import Link, listening
 from scapy.layers.inet6 import IPv6, in6_chksum
 from scapy.layers.l2 import Ether
@@ -100,3 +100,44 @@ def test_junk_is_hardly_ever_taken() -> None:
     counters = counted(workloads.junk(N, LISTENED, 1))
     assert counters["accepted"] / N < 0.05
     assert {"truncated", "not_mld", "malformed", "bad_checksum"} <= {name for name, n in counters.items() if n}
+
+
+# MLDv2
+
+
+def read2(octets: bytes) -> tuple[IPv6, bytes]:
+    """By scapy: the IPv6 header, and the message with a right checksum."""
+    packet = Ether(octets)
+    ip = packet[IPv6]
+    message = bytes(ip.payload.payload)
+    assert bytes(ip.payload)[:8] == bytes.fromhex("3a00 0502 0000 0100")
+    assert (ip.hlim, ip.plen) == (1, 8 + len(message))
+    assert packet.dst == "33:33" + "".join(f":{octet:02x}" for octet in IPv6Address(ip.dst).packed[12:])
+    blank = message[:2] + b"\0\0" + message[4:]
+    assert int.from_bytes(message[2:4], "big") == in6_chksum(58, IPv6(src=ip.src, dst=ip.dst), blank)
+    return ip, message
+
+
+def test_scapy_finds_version_2_right() -> None:
+    for octets in workloads_v2.general2(3, code=0x8123):
+        ip, message = read2(octets)
+        assert (ip.dst, len(octets)) == ("ff02::1", workloads_v2.FRAME2)
+        assert message[4:6] == b"\x81\x23" and message[8:] == bytes(16) + bytes((2, 125, 0, 0))
+    named = []
+    for octets in workloads_v2.sources2(20, LISTENED, 1, code=10, k=3):
+        _, message = read2(octets)
+        assert message[24:28] == bytes((2, 125, 0, 3)) and len(message) == 28 + 3 * 16
+        named += [message[at : at + 16] for at in range(28, 76, 16)]
+    assert len(set(named)) == 60
+    kinds = [read2(octets)[1][0] for octets in workloads_v2.mix2(300, LISTENED, 1)]
+    assert 0.6 < kinds.count(143) / 300 < 0.8 and kinds.count(130) + kinds.count(143) == 300
+
+
+def test_the_mix_of_version_2_is_as_stated() -> None:
+    engine = listening(LISTENED, mld_version="auto")
+    Link(engine).carry(workloads.split(workloads_v2.mix2(N, LISTENED, 1), 256))
+    counters = engine.counters(0)
+    assert counters["accepted"] == N and engine.status(0).mode == "mldv2"
+    assert counters["general_query"] / N == pytest.approx(0.01, abs=0.01)
+    assert counters["group_query"] / N == pytest.approx(0.29, abs=0.03)
+    assert counters["report2"] / N == pytest.approx(0.7, abs=0.03)

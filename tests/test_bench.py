@@ -172,9 +172,10 @@ def test_without_privileges_it_is_a_bench_of_memory_only_and_says_so(tmp_path: P
 # Goals beside figures
 
 
-def test_the_goals_are_p1_to_p11() -> None:
-    assert list(dict.fromkeys(goal.id.rstrip("abc") for goal in GOALS)) == [f"P{n}" for n in range(1, 12)]
-    assert [goal.id for goal in chosen("P9, P4")] == ["P4", "P9a", "P9b"]
+def test_the_goals_are_p1_to_p11_and_v1_to_v6() -> None:
+    named = [*(f"P{n}" for n in range(1, 12)), *(f"V{n}" for n in range(1, 7))]
+    assert list(dict.fromkeys(goal.id.rstrip("abc") for goal in GOALS)) == named
+    assert [goal.id for goal in chosen("P9, P4, V2")] == ["P4", "P9a", "P9b", "V2a", "V2b"]
     for goal in GOALS:  # an aim is farther than a must
         assert goal.aim is None or (goal.holds(goal.aim) and goal.is_reached(goal.aim))
 

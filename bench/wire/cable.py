@@ -106,16 +106,21 @@ class Cable:
         self._readers[reader].ask("close")
         return trial
 
-    def answered(self, flood: str, rate: float, seconds: float, delay_ms: int) -> tuple[Trial, Heard, Heard]:
+    def answered(
+        self, flood: str, rate: float, seconds: float, delay_ms: int, mld_version: int | str = 1
+    ) -> tuple[Trial, Heard, Heard]:
         """Flood the listener, and wait until all delays are over: with what was heard at the far end, and for when the
         listener meant it."""
         heard, meant = (str(Path(self._files.name) / name) for name in ("heard.npy", "meant.npy"))
-        self._open("listener", noting=True)
+        self._open("listener", noting=True, mld_version=mld_version)
         self._readers["listener"].ask("meant", path=meant)
         before = len(np.load(meant))
         self.generator.ask("watch", interface="g0")
         trial = self._trial("listener", flood, rate, seconds, delay_ms)
-        time.sleep((delay_ms + 100) / 1000)
+        windows = (
+            1 if mld_version == 1 else 2
+        )  # in MLDv2 what is asked for during an answer may follow it by a whole one
+        time.sleep((windows * delay_ms + 100) / 1000)
         lost = self.generator.ask("seen", path=heard)
         self._readers["listener"].ask("meant", path=meant)
         self._readers["listener"].ask("close")
@@ -141,7 +146,7 @@ class Cable:
 
     def _open(self, reader: str, **more: Any) -> None:
         if reader == "listener":
-            more = {"groups": self.groups, "seed": self.seed, "noting": False, **more}
+            more = {"groups": self.groups, "seed": self.seed, "noting": False, "mld_version": 1, **more}
         self._readers[reader].ask("open", ring=self.ring, **more)
 
     def _trial(self, reader: str, flood: str, rate: float, seconds: float, delay_ms: int = 0) -> Trial:

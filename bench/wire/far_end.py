@@ -54,25 +54,28 @@ class FarEnd:
         self._ring.close()
 
 
-def _reports(buffer: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], lengths: npt.NDArray[np.uint32]) -> Heard:
-    """Of untagged frames with a hop-by-hop header of 8 octets, which is what a listener sends."""
+def named(
+    buffer: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], lengths: npt.NDArray[np.uint32]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
+    """Of untagged frames with a hop-by-hop header of 8 octets, which is what a listener sends: the groups that they
+    name, each as the number of its frame and the address's low 32 bits."""
     kind = buffer[offsets + 62]
-    parts = []
-    v1 = offsets[(kind == REPORT) & (lengths >= 86)]
-    parts.append(_heard(buffer, v1, v1 + 82))
-    for at, length in zip(offsets[kind == _REPORT2], lengths[kind == _REPORT2], strict=True):
-        # RFC 9777 section 5.2: records of 20 octets, their sources not counted: nobody here has any.
-        records = at + 70 + 20 * np.arange((int(length) - 70) // 20)
-        parts.append(_heard(buffer, np.full(len(records), at), records + 16))
-    return np.concatenate(parts)
+    records = np.where(kind == REPORT, 1, 0)
+    # RFC 9777 section 5.2: records of 20 octets, their sources not counted: nobody here has any.
+    records = np.where(kind == _REPORT2, (lengths.astype(np.int64) - 70) // 20, records)
+    frames = np.repeat(np.arange(len(offsets)), records)
+    record = np.arange(len(frames)) - np.repeat(np.cumsum(records) - records, records)
+    groups = offsets[frames] + np.where(kind[frames] == REPORT, 82, 86 + 20 * record)
+    return frames, buffer[groups[:, np.newaxis] + np.arange(4)].view(">u4")[:, 0]
 
 
-def _heard(buffer: npt.NDArray[np.uint8], frames: npt.NDArray[np.int64], groups: npt.NDArray[np.int64]) -> Heard:
+def _reports(buffer: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], lengths: npt.NDArray[np.uint32]) -> Heard:
     """struct tpacket3_hdr stands FRAME_IN_SLOT octets before each frame; the time is behind its first word."""
+    frames, groups = named(buffer, offsets, lengths)
     heard = np.empty(len(frames), HEARD)
-    stamps = buffer[frames[:, np.newaxis] - FRAME_IN_SLOT + np.arange(4, 12)].view(np.uint32)
+    stamps = buffer[offsets[frames][:, np.newaxis] - FRAME_IN_SLOT + np.arange(4, 12)].view(np.uint32)
     heard["ns"] = stamps[:, 0] * np.int64(1_000_000_000) + stamps[:, 1]
-    heard["group"] = buffer[groups[:, np.newaxis] + np.arange(4)].view(">u4")[:, 0]
+    heard["group"] = groups
     return heard
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 from fastmld_bench import workloads
-from fastmld_bench.wire.far_end import HEARD
+from fastmld_bench.wire.far_end import HEARD, named
 from fastmld_bench.wire.worker import answer, begin, request
 
 from fastmld import Engine, FrameBatch
@@ -27,9 +27,11 @@ class NotingEngine(Engine):
     def transmit(self, limit: int = 65_536) -> FrameBatch:
         frames = super().transmit(limit)
         if len(frames):
-            meant = np.empty(len(frames), HEARD)
-            meant["ns"] = frames.times_ms * np.int64(1_000_000)
-            meant["group"] = frames.buffer[frames.offsets[:, np.newaxis] + np.arange(82, 86)].view(">u4")[:, 0]
+            assert frames.times_ms is not None
+            which, groups = named(frames.buffer, frames.offsets, frames.lengths)
+            meant = np.empty(len(which), HEARD)
+            meant["ns"] = frames.times_ms[which] * np.int64(1_000_000)
+            meant["group"] = groups
             self.meant.append(meant)
         return frames
 
@@ -41,11 +43,13 @@ class _Closed(Exception):
 class Listener:
     """From one `open` to its `close`; `mark` in between is answered with the counters."""
 
-    def __init__(self, interface: str, groups: int, seed: int, ring: dict[str, int], noting: bool) -> None:
+    def __init__(
+        self, interface: str, groups: int, seed: int, ring: dict[str, int], noting: bool, mld_version: int | str
+    ) -> None:
         self._engine = NotingEngine(seed) if noting else Engine(seed)
         self._ready = False
         with Runtime(self._engine) as self._runtime:
-            settings = {"link_local": "fe80::fa57:31d", "unsolicited_report_repeats": 0}
+            settings = {"link_local": "fe80::fa57:31d", "unsolicited_report_repeats": 0, "mld_version": mld_version}
             self._lan = self._runtime.open(interface, ring=ring, **settings)
             self._runtime.join(self._lan, workloads.groups(groups))
             try:

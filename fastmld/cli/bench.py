@@ -27,7 +27,7 @@ def bench(
     ),
     quick: Annotated[bool, typer.Option("--quick", help="A minute, and figures that are no claims.")] = False,
     only: Annotated[
-        str | None, typer.Option(metavar="P1,P4,...", help="These goals.  [default: P1 to P11, and the curves]")
+        str | None, typer.Option(metavar="P1,P4,...", help="These goals.  [default: all of them, and the curves]")
     ] = None,
     workload: Annotated[
         list[str] | None,
@@ -44,7 +44,7 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="Print report.json instead of a table.")] = False,
     memory_only: Annotated[bool, typer.Option("--memory-only", help="Leave out what needs a network.")] = False,
 ) -> None:
-    """Measure this machine: the goals P1 to P11 of docs/performance.md, each figure beside its must and its aim.
+    """Measure this machine: the goals of docs/performance.md, each figure beside its must and its aim.
 
     Contenders take turns in one run, and what is claimed are ratios. The wire is a veth pair in namespaces of the
     bench's own; where those are refused, it is a bench of memory only. Exits 1 if a must fails.
