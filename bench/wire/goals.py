@@ -75,6 +75,7 @@ class _Measuring:
         default_factory=lambda: {"loss_by_offered_rate": [], "lateness_ms_histogram": [], "linux_beside_us": []}
     )
     held: dict[str, float] = field(default_factory=dict)
+    kernel: KernelListener | None = None  # that has joined already
 
     def all(self) -> dict[str, Any]:
         load = os.getloadavg()
@@ -213,7 +214,7 @@ class _Measuring:
             },
         }
 
-    # P7, and Linux beside us
+    # P7
 
     def _linux(self, row: Row) -> None:
         rate = _BOTH_HOLD * self.held.get("listener", 0.0)
@@ -221,7 +222,7 @@ class _Measuring:
             raise _NoFigure("there is no rate at which the listener lost nothing")
         plan, flood = self.plan, "queries_of_65s"
         self.progress("the wire: the kernel joins the same groups", 0.5)
-        kernel = KernelListener(self.cable)
+        kernel = self.kernel = KernelListener(self.cable)
         kernel.spend(flood, _TO_THE_KERNEL, 0.1)  # which starts all timers
         pairs, ours_of = [], self._trials("listener", flood)
         for turn in range(2 * plan.kernel_pairs):
@@ -244,11 +245,13 @@ class _Measuring:
             "linux_cpu": "kernel threads by schedstat, less a pause before",
             "pairs": len(pairs),
         }
-        self._beside(kernel)
 
-    def _beside(self, kernel: KernelListener) -> None:
-        """Who is answered for in time, at the same rates."""
+    # V6, and Linux beside us
+
+    def _answers2(self, row: Row) -> None:
+        """Who is answered for in time, at the same rates; at the highest of them, and in MLDv2, is the row."""
         plan, found = self.plan, self.series["linux_beside_us"]
+        kernel = self.kernel or KernelListener(self.cable)
         linux = f"Linux {platform.release()}"
         for place, rate in enumerate(plan.beside):
             self.progress(f"the wire: {rate} Queries a second, Linux and we", 0.7 + 0.2 * place / len(plan.beside))
@@ -261,13 +264,6 @@ class _Measuring:
                 )
                 found.append(self._told(f"fastmld, MLDv{version}", rate, trial.flood, heard))
 
-    # V6
-
-    def _answers2(self, row: Row) -> None:
-        """At the highest of the rates; Linux's row is the one before ours."""
-        found = self.series["linux_beside_us"]
-        if not found or found[-1]["who"] != "fastmld, MLDv2":
-            raise _NoFigure("Linux was not measured beside us")
         theirs, ours = found[-2:]
         row["value"] = 100 * ours["answered_in_time"]
         row["spread"] = None
