@@ -28,11 +28,13 @@ def storage(address: str) -> bytes:
 
 def do(name: str, call: str, group: str, named: Any) -> None:
     """One call."""
-    to = sockets.setdefault(name, socket.socket(socket.AF_INET6, socket.SOCK_DGRAM))
-    request = struct.pack("=I4x", interface) + storage(group)
     if call == "close":
         sockets.pop(name).close()
-    elif call in OF_A_GROUP:
+        return
+    if name not in sockets:
+        sockets[name] = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    to, request = sockets[name], struct.pack("=I4x", interface) + storage(group)
+    if call in OF_A_GROUP:
         to.setsockopt(IPV6, OF_A_GROUP[call], request)
     elif call in OF_A_SOURCE:
         to.setsockopt(IPV6, OF_A_SOURCE[call], request + storage(named))

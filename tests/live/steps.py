@@ -1,9 +1,9 @@
 """Run in a namespace: a Runtime on an interface, with listeners that do what standard input says.
 
-steps.py IFACE [SETTINGS as JSON]. A line is a JSON list of what is done at once: lists [SOCKET, CALL, GROUP, SOURCE or list
-of sources]. A call is one of those of RFC 3678 to a socket: "join", "leave", "join_source", "leave_source", "block",
-"unblock", and "include" or "exclude", which set a filter; "close" is for all groups of the socket. Each line is answered with
-an object: the filters that the interface has now, its status and its counters.
+steps.py IFACE [SETTINGS as JSON]. A line is a JSON list of what is done at once: lists [SOCKET, CALL, GROUP, SOURCE or
+list of sources]. A call is one of those of RFC 3678 to a socket: "join", "leave", "join_source", "leave_source",
+"block", "unblock", and "include" or "exclude", which set a filter; "close" is for all groups of the socket. Each line
+is answered with an object: the filters that the interface has now, its status and its counters.
 """
 
 import json
@@ -12,7 +12,7 @@ import select
 import sys
 from ipaddress import IPv6Address
 
-from fastmld import Engine, NotListening
+from fastmld import Engine
 from fastmld.runtime import Runtime
 
 interface, settings = [*sys.argv[1:], "{}"][:2]
@@ -39,7 +39,11 @@ def asked(name: str, call: str, group: str, named: object) -> tuple[str, set[str
 def do(now_ms: int, name: str, call: str, group: str, named: object) -> None:
     """One call; a socket is a listener by its name."""
     for each in [one for socket, one in listeners if socket == name] if call == "close" else [group]:
-        mode, sources = listeners[name, each] = asked(name, "leave" if call == "close" else call, each, named)
+        mode, sources = asked(name, "leave" if call == "close" else call, each, named)
+        if mode == "exclude" or sources:
+            listeners[name, each] = mode, sources
+        else:
+            del listeners[name, each]
         runtime.engine.listen(lan, each, mode, sorted(sources), listener=name, now_ms=now_ms)
     runtime.wake()
 
@@ -48,10 +52,7 @@ def filters() -> dict[str, tuple[str, list[str]]]:
     """Of each group that is listened to."""
     found = {}
     for group in sorted({group for _, group in listeners}):
-        try:
-            mode, sources = runtime.engine.filter(lan, group)
-        except NotListening:
-            continue
+        mode, sources = runtime.engine.filter(lan, group)
         found[group] = mode, [str(IPv6Address(source.tobytes())) for source in sources]
     return found
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from lab import Cable, Lab, Namespace, wait_for
+from lab import Cable, Lab, Namespace, arriving, wait_for
 from test_querier import make_querier
-from told import Told, said
+from told import Told, read
 
 pytestmark = pytest.mark.live
 
@@ -77,7 +77,7 @@ ROUNDS = max(map(len, [*LIVES.values(), *SSM_LIVES.values()]))
 
 
 def table(bridge: Namespace) -> dict[str, tuple[str, set[str], set[str]]]:
-    """Of each group in the bridge's table: its filter mode, sources whose timer runs, and sources whose timer is over."""
+    """Of each group in the bridge's table: its filter mode, and the sources whose timer runs, and is over."""
     found = {}
     for part in json.loads(bridge.run("bridge", "-j", "-d", "-s", "mdb", "show", "dev", "br0")):
         for entry in part["mdb"]:
@@ -210,7 +210,7 @@ def test_the_bridge_turns_to_version_1_and_back(cable: Cable) -> None:
 
         def answered_in(mode: str) -> bool:
             """By both, to one General Query, and in nothing else."""
-            heard = {record[:2] for message in said(packets, ours.mac, 1) for record in message}
+            heard = {record[:2] for frame in arriving(packets, 1) if frame[6:12] == ours.mac for record in read(frame)}
             return ours.look()["mode"] == mode and heard == spoken[mode]
 
         wait_for(lambda: answered_in("mldv2"))

@@ -1,19 +1,23 @@
-"""Listeners that do what they are told, ours and the kernel's, and what they say on the wire, in MLD of either version."""
+"""Listeners that do what they are told, ours and the kernel's, and what they say on the wire, in either version."""
 
 from __future__ import annotations
 
 import json
+import select
 import socket
 import sys
+import time
 from collections import Counter
+from collections.abc import Callable
 from ipaddress import IPv6Address
-from typing import Any
+from typing import Any, NamedTuple
 
 import frames
-from lab import HERE, Namespace, arriving
+from lab import HERE, Namespace, waiting
 from said_v2 import decode, is_report2
 
 Said = tuple[str, str, tuple[str, ...]]  # a record: type, group, sources; or "Report" or "Done" of MLDv1, and a group
+Heard = dict[str, Counter[Said]]
 
 
 class Told:
@@ -43,9 +47,31 @@ class Told:
         self._process.wait()
 
 
-def said(packets: socket.socket, mac: bytes, seconds: float) -> list[list[Said]]:
-    """What somebody says in these seconds, message by message, of groups that no kernel joins of itself."""
-    return [heard for frame in arriving(packets, seconds) if frame[6:12] == mac and (heard := read(frame))]
+class Host(NamedTuple):
+    """A listener at one end of a cable, and a packet socket at the other."""
+
+    told: Told
+    packets: socket.socket
+
+
+def hear(hosts: dict[str, Host], wanted: Callable[[Heard], bool], quiet_s: float, limit_s: float) -> Heard:
+    """How often each host says each record, until that is as wanted and nothing more came for a while.
+
+    The limit bounds a failure.
+    """
+    heard: Heard = {who: Counter() for who in hosts}
+    latest = time.monotonic()
+    end = latest + limit_s
+    while True:
+        now = time.monotonic()
+        if now > latest + quiet_s and (now > end or wanted(heard)):
+            return heard
+        for who, host in hosts.items():
+            for frame in waiting(host.packets):
+                if frame[6:12] == host.told.mac and (records := read(frame)):
+                    heard[who].update(records)
+                    latest = time.monotonic()
+        select.select([host.packets for host in hosts.values()], [], [], quiet_s / 10)
 
 
 def read(frame: bytes) -> list[Said]:
@@ -59,8 +85,3 @@ def read(frame: bytes) -> list[Said]:
     else:
         return []
     return [record for record in records if record[1].startswith(("ff05:", "ff35:"))]
-
-
-def counted(messages: list[list[Said]]) -> Counter[Said]:
-    """How often each record was said, in whatever messages."""
-    return Counter(record for message in messages for record in message)
