@@ -5,7 +5,6 @@ that is no longer there fails as one does that is new.
 """
 
 import random
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
