@@ -73,6 +73,21 @@ SSM_LIVES: dict[str, list[list[Call]]] = {
     "and somebody who joins it": [[("a", "join_source", ONE)], [("b", "join")], [("b", "leave")], [("a", "leave")]],
     "nobody but such": [[("b", "join")], [("b", "exclude", [ONE])], [("b", "leave")]],
 }
+# What it all comes to, by RFC 9777 section 4.2.
+LAST: dict[str, tuple[str, set[str]] | None] = {
+    "exclude nothing": ("exclude", set()),
+    "include": ("include", {TWO}),
+    "include is left": None,
+    "exclude": ("exclude", {ONE, FOUR}),
+    "exclude is left": None,
+    "back and forth": ("include", {ONE, FOUR}),
+    "several listeners": ("include", {ONE, TWO}),
+    "left and taken up at once": ("include", {TWO, THREE}),
+    "many sources": ("include", {f"2001:db8:1::{n:x}" for n in range(20, 50)}),
+    "a source": ("include", {TWO}),
+    "and somebody who joins it": None,
+    "nobody but such": None,
+}
 ROUNDS = max(map(len, [*LIVES.values(), *SSM_LIVES.values()]))
 
 
@@ -113,16 +128,23 @@ def agrees(bridge: Namespace, filters: Filters, limit_s: float = 6) -> None:
 
 def test_the_table_shows_each_filter_after_each_step(cable: Cable) -> None:
     make_querier(cable.peer, "p0", 2)
+    # What ends does because we said so, and not because the bridge forgot it.
+    cable.peer.ip("link set br0 type bridge mcast_membership_interval 26000")
     ours = Told(cable.host, "steps.py", "v0", **SETTINGS)
-    lives = {f"ff05::{n}": life for n, life in enumerate(LIVES.values(), 1)}
-    lives |= {f"ff35::{n}": life for n, life in enumerate(SSM_LIVES.values(), 1)}
+    names = {f"ff05::{n}": name for n, name in enumerate(LIVES, 1)}
+    names |= {f"ff35::{n}": name for n, name in enumerate(SSM_LIVES, 1)}
+    lives = {group: (LIVES | SSM_LIVES)[name] for group, name in names.items()}
     for step in range(ROUNDS):
         for group, life in lives.items():
             if step < len(life):
                 ours.do(*((f"{socket}{group}", call, group, *named) for socket, call, *named in life[step]))
         agrees(cable.peer, filters_of(ours.look()))
 
-    # What remains does: the bridge forgets what it did not hear of for three seconds.
+    filters = {group: LAST[name] for group, name in names.items() if LAST[name] is not None}
+    assert filters_of(ours.look()) == filters
+
+    # What remains does, now that the bridge forgets what it did not hear of for three seconds.
+    cable.peer.ip(f"link set br0 type bridge mcast_membership_interval {100 * REMEMBERED_S}")
     before, queries = table(cable.peer), ours.look()["general_query"]
     assert {mode for mode, *_ in before.values()} == {"include", "exclude"}
     remains(cable.peer, before)
