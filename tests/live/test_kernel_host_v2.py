@@ -5,6 +5,7 @@ that is no longer there fails as one does that is new.
 """
 
 import random
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -232,8 +233,9 @@ SSM_IN_V1 = "an SSM address in MLDv1"
 V1_GROUP_QUERY = "an MLDv1 Query for a group"
 NO_QRV = "a QRV of 0"
 SAID_LATER = "changes while MLDv1 is spoken"
+BACK_WHEN = "when MLDv1 ends"
 EXCEPTIONS = (
-    FORGETS, ALL_OF_IT, ANOTHER_TIME, EXCLUDES_SSM, SSM_IN_V1, V1_GROUP_QUERY, NO_QRV, SAID_LATER,
+    FORGETS, ALL_OF_IT, ANOTHER_TIME, EXCLUDES_SSM, SSM_IN_V1, V1_GROUP_QUERY, NO_QRV, SAID_LATER, BACK_WHEN,
 )  # fmt: skip
 
 # (before, at once, what is said of it). One Report says all of it, and its retransmission.
@@ -475,6 +477,21 @@ def turn_to_version_1_and_back(hosts: Hosts) -> None:
     joined: list[Said] = [(TO_EX, "ff05::5", ())]
     wanted = answers(Differs([*joined, (BLOCK, "ff05::3", (THREE,))], joined, SAID_LATER), 2)
     assert do(hosts, ("c", "join", "ff05::5"), wanted=wanted.__eq__) == wanted
+
+
+def test_when_mldv1_ends(lab: Lab) -> None:
+    """Two seconds, and for ours the MLDv1 Query's delay, for Linux that of the MLDv2 Query before it."""
+    with two_hosts(lab) as hosts:
+        do(hosts, ("a", "join", G))
+        ask(hosts, frames.query2(response_code=DELAY_MS, interval_code=1))
+        start = time.monotonic()
+        reported = both(1, ("Report", G, ()))
+        assert ask(hosts, frames.query(delay_ms=2000), wanted=reported.__eq__) == reported
+        time.sleep(max(0, start + 2.5 - time.monotonic()))
+        wanted = answers(Differs([(IS_EX, G, ())], [("Report", G, ())], BACK_WHEN))
+        assert ask(hosts, query(), wanted=wanted.__eq__) == wanted
+        time.sleep(max(0, start + 4.2 - time.monotonic()))
+        assert ask(hosts, query()) == both(1, (IS_EX, G, ()))
 
 
 def test_an_mldv1_query_for_a_group(lab: Lab) -> None:
