@@ -14,7 +14,7 @@ from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Final
 
-from fastmld.cli.far_end import window_of
+from fastmld.cli.far_end import general_query
 
 PORT: Final = "fastmld0"
 FAR_PORT: Final = "port0"
@@ -23,11 +23,12 @@ _OUTSIDE: Final = "FASTMLD_DEMO_OUTSIDE"  # in the environment: the namespace th
 _OWN: Final = "/proc/self/ns/net"
 _ETH_P_IPV6: Final = 0x86DD
 
-# In 1/100 s. They come before mcast_querier: a querier that was switched on with the defaults waits for 10 to 30 s.
+# In 1/100 s. They come before mcast_querier: a querier that was switched on with the defaults waits for 10 to 30 s. A
+# listener speaks MLDv1 for two query intervals and a response interval after the last MLDv1 Query.
 _LINKS: Final = f"""
 link add {PORT} type veth peer name {FAR_PORT}
-link add {_BRIDGE} type bridge mcast_snooping 1 mcast_mld_version 1 mcast_hash_max 65536 \
- mcast_query_interval 300 mcast_startup_query_interval 300 mcast_query_response_interval 200
+link add {_BRIDGE} type bridge mcast_snooping 1 mcast_mld_version 2 mcast_hash_max 65536 \
+ mcast_query_interval 100 mcast_startup_query_interval 100 mcast_query_response_interval 50
 link set {FAR_PORT} master {_BRIDGE}
 """
 # The kernel's listener has no business on the ports, and answers the bridge's Queries for the bridge itself only.
@@ -35,7 +36,6 @@ _SYSCTLS: Final = {
     f"{PORT}/disable_ipv6": 1,
     f"{FAR_PORT}/disable_ipv6": 1,
     f"{_BRIDGE}/accept_dad": 0,
-    f"{_BRIDGE}/force_mld_version": 1,
 }
 _UP: Final = f"link set {PORT} up\nlink set {FAR_PORT} up\nlink set {_BRIDGE} up\n"
 
@@ -80,10 +80,20 @@ def start_querier() -> None:
     _run("ip", "link", "set", _BRIDGE, "type", "bridge", "mcast_querier", "1")
 
 
-def bridge_groups() -> set[IPv6Address]:
-    """The groups in the bridge's table (MDB)."""
+def speak(version: int) -> None:
+    """Have the bridge ask in MLD of this version.
+
+    After MLDv1 it is to be answered sooner: so no answer is under way when the listener goes back to MLDv2.
+    """
+    how = ["mcast_mld_version", str(version), "mcast_query_response_interval", "50" if version == 1 else "25"]
+    _run("ip", "link", "set", _BRIDGE, "type", "bridge", *how)
+
+
+def bridge_table() -> dict[IPv6Address, str]:
+    """The groups in the bridge's table (MDB), and the filter mode of each: MLDv1 knows of none."""
     table = json.loads(_run("bridge", "-j", "-d", "-s", "mdb", "show", "dev", _BRIDGE))
-    return {IPv6Address(entry["grp"]) for part in table for entry in part["mdb"] if ":" in entry["grp"]}
+    groups = [entry for part in table for entry in part["mdb"] if ":" in entry["grp"]]
+    return {IPv6Address(entry["grp"]): entry.get("filter_mode", "") for entry in groups}
 
 
 class QueryWatch:
@@ -96,15 +106,15 @@ class QueryWatch:
     def fileno(self) -> int:
         return self._socket.fileno()
 
-    def window_ms(self) -> int | None:
-        """The Maximum Response Delay of a General Query that was sent since; None: there was none."""
+    def query(self) -> tuple[int, int] | None:
+        """The version and the Maximum Response Delay in ms of a General Query that was sent since; None: none was."""
         while True:
             try:
-                window_ms = window_of(self._socket.recv(2048))
+                query = general_query(self._socket.recv(2048))
             except BlockingIOError:
                 return None
-            if window_ms is not None:
-                return window_ms
+            if query is not None:
+                return query
 
     def close(self) -> None:
         self._socket.close()

@@ -23,7 +23,8 @@ from fastmld.links.packet_ring import PacketRing
 from fastmld.runtime import Runtime, monotonic_ms
 
 _LINK_LOCAL: Final = "fe80::fa57:31d"
-_MEMORY_PAUSE_MS, _MEMORY_WINDOW_MS = 1500, 2000
+_MEMORY_PAUSE_MS = 500
+_MEMORY_WINDOW_MS = 500  # and half of that once MLDv1 was spoken, see namespace.speak
 _STOP_WITHIN_S: Final = 4
 
 
@@ -39,14 +40,17 @@ class Stage(Protocol):
     def start_asking(self) -> None:
         """Have General Queries sent from now on."""
 
-    def asked(self) -> bool:
-        """Whether a General Query went out; the far end is told. Only whoever awaits one calls this."""
+    def speak(self, version: int) -> None:
+        """Have them sent in MLD of this version from now on; it was 2."""
+
+    def asked(self) -> int | None:
+        """The version of a General Query that went out; the far end is told. Only whoever awaits one calls this."""
 
     def seen(self) -> Snapshot | None:
         """What the listener says of itself; None: nothing yet."""
 
-    def learnt(self) -> set[IPv6Address] | None:
-        """The groups in the querier's own table; None: it has none."""
+    def table(self) -> dict[IPv6Address, str] | None:
+        """The groups in the querier's own table, and the filter mode of each, "" in MLDv1; None: it has no table."""
 
     def stop(self) -> None:
         """Have the listener leave its groups and end; `seen` is then its last word."""
@@ -90,21 +94,26 @@ class BridgeStage:
     def start_asking(self) -> None:
         namespace.start_querier()
 
-    def asked(self) -> bool:
+    def speak(self, version: int) -> None:
+        namespace.speak(version)
+
+    def asked(self) -> int | None:
         if self._queries is None:
             self._queries = namespace.QueryWatch()
-        window_ms = self._queries.window_ms()
-        if window_ms is not None:
-            self.far.asked(monotonic_ms(), window_ms)
-            self._queries.close()
-            self._queries = None
-        return window_ms is not None
+        query = self._queries.query()
+        if query is None:
+            return None
+        version, window_ms = query
+        self.far.asked(monotonic_ms(), window_ms)
+        self._queries.close()
+        self._queries = None
+        return version
 
     def seen(self) -> Snapshot | None:
         return self._seen
 
-    def learnt(self) -> set[IPv6Address] | None:
-        return namespace.bridge_groups()
+    def table(self) -> dict[IPv6Address, str] | None:
+        return namespace.bridge_table()
 
     def stop(self) -> None:
         self._listener.terminate()
@@ -148,6 +157,7 @@ class MemoryStage:
         self._runtime.join(lan, groups_of(groups))
         self._watch = Watch(self._runtime, {lan: "memory"})
         self._ask_ms: int | None = None
+        self._version, self._window_ms = 2, _MEMORY_WINDOW_MS
         self._last: Snapshot | None = None
 
     def wait(self, at_most_ms: int) -> None:
@@ -160,20 +170,24 @@ class MemoryStage:
     def start_asking(self) -> None:
         """The far end asks whenever that is awaited."""
 
-    def asked(self) -> bool:
+    def speak(self, version: int) -> None:
+        self._version = version
+        self._window_ms = _MEMORY_WINDOW_MS if version == 1 else _MEMORY_WINDOW_MS // 2
+
+    def asked(self) -> int | None:
         now_ms = monotonic_ms()
         if self._ask_ms is None:
             self._ask_ms = now_ms + _MEMORY_PAUSE_MS
         if now_ms < self._ask_ms:
-            return False
-        self.far.ask(now_ms, _MEMORY_WINDOW_MS)
+            return None
+        self.far.ask(now_ms, self._window_ms, self._version)
         self._ask_ms = None
-        return True
+        return self._version
 
     def seen(self) -> Snapshot | None:
         return self._last or self._watch.look()
 
-    def learnt(self) -> set[IPv6Address] | None:
+    def table(self) -> dict[IPv6Address, str] | None:
         return None
 
     def stop(self) -> None:

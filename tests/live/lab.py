@@ -144,6 +144,15 @@ def arriving(packets: socket.socket, seconds: float) -> Iterator[bytes]:
                 yield frame
 
 
+def waiting(packets: socket.socket) -> Iterator[bytes]:
+    """Frames that have come in on a packet socket."""
+    with suppress(BlockingIOError):
+        while True:
+            frame, (_, _, kind, *_) = packets.recvfrom(65536, socket.MSG_DONTWAIT)
+            if kind != socket.PACKET_OUTGOING:
+                yield frame
+
+
 def hear_all(packets: socket.socket, groups: set[bytes], kind: int = 131, limit_s: float = 20) -> float | None:
     """Wait until a message of this kind was heard for every group; the time of the first. None: they were not."""
     missing, first = set(groups), None

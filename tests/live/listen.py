@@ -1,4 +1,4 @@
-"""Run in a namespace: a Runtime on its interfaces. Prints one JSON object each 100 ms.
+"""Run in a namespace: a Runtime on its interfaces, of MLDv1 unless told otherwise. Prints one JSON object each 100 ms.
 
 listen.py IFACE[,IFACE...] [GROUP+N|-] [SETTINGS as JSON] [RING as JSON]
 """
@@ -26,7 +26,8 @@ def addresses(text: str) -> np.ndarray:
 
 
 with Runtime() as runtime:
-    of = {name: runtime.open(name, ring=json.loads(ring), **json.loads(settings)) for name in names.split(",")}
+    chosen = {"mld_version": 1, **json.loads(settings)}
+    of = {name: runtime.open(name, ring=json.loads(ring), **chosen) for name in names.split(",")}
     signal.signal(signal.SIGTERM, lambda *_: runtime.stop())
     if joined != "-":
         for lan in of.values():

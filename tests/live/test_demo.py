@@ -14,10 +14,16 @@ def test_the_demo_answers_for_every_group() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "a Linux bridge asks over a veth pair" in done.stdout
-    assert "answered for 10,000, 10,000, 10,000 groups" in done.stdout
     assert "10,000 groups answered meanwhile" in done.stdout
-    learnt = re.search(r"learnt ([\d,]+) groups", done.stdout)
-    assert learnt and int(learnt[1].replace(",", "")) >= 10_000
+    assert "10,000 groups taken back" in done.stdout
+    # asked in, groups, Reports and their version, and what the bridge's table had, which it is asked for only then
+    rows = re.findall(
+        r"(MLDv\d) +([\d,]+) groups +\S+ ms +([\d,]+) of (MLDv\d)(?: +([\d,]+) groups(, exclude)?)?", done.stdout
+    )
+    first, second, *_, last = rows
+    assert first[:2] == last[:2] == ("MLDv2", "10,000") and first[3:] == last[3:] == ("MLDv2", "10,000", ", exclude")
+    assert second == ("MLDv1", "10,000", "10,000", "MLDv1", "10,000", "")
+    assert re.search(r"mode +mldv2 from .*, mldv1 from .*, mldv2 from ", done.stdout)
 
 
 def test_without_namespaces_the_wire_is_one_in_memory(tmp_path) -> None:

@@ -12,7 +12,7 @@ import pytest
 import frames
 from lab import Cable, hear_all, without
 
-RUN = ["-m", "fastmld", "run", "-i", "v0", "--join", "ff05::1:0+5"]
+RUN = ["-m", "fastmld", "run", "-i", "v0", "--mld-version", "1", "--join", "ff05::1:0+5"]
 UNIT = Path(__file__).parent.parent.parent / "contrib" / "fastmld@.service"
 GROUPS = {(int.from_bytes(frames.address("ff05::1:0")) + i).to_bytes(16) for i in range(5)}
 # prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN), and then what follows.
