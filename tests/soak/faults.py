@@ -9,14 +9,15 @@ from contextlib import suppress
 
 import frames
 from lab import Lab, Listener
-from traffic import N
+from traffic import GROUPS, N
 
 CONFIG = f"""
 join = ["ff05::1:0+{N}"]
 report_rate = 5000
-mld_version = 1
 [interface.v0]
+mld_version = 1
 [interface.v1]
+mld_version = "auto"
 ring = {{ blocks = 4, block_size = 4096, retire_ms = 2 }}
 """
 
@@ -84,6 +85,35 @@ def ring_overrun(site: Site) -> None:
                 packets.send(frames.query(delay_ms=5000))
 
 
+def modes_flap(site: Site) -> None:
+    """Both versions in turn, with a Query Interval of a second: MLDv1 ends after two, and comes back."""
+    with site.peer.packet_socket("p1") as packets:
+        for _ in range(3):
+            for query in (frames.query2(response_code=10, interval_code=1), frames.query(delay_ms=10)):
+                with suppress(OSError):
+                    packets.send(query)
+                site.pause()
+
+
+def sources_flood(site: Site) -> None:
+    """Ten thousand Queries for sources that nobody asked for before."""
+    with site.peer.packet_socket("p1") as packets:
+        for n in range(10_000):
+            sources = tuple(((0x2001 << 112) + 8 * n + i).to_bytes(16) for i in range(8))
+            with suppress(OSError):
+                packets.send(frames.query2(GROUPS[n % N], 0x8FFF, sources, interval_code=1))
+
+
+def queriers_differ(site: Site) -> None:
+    """Two MLDv2 Queriers, hundreds of times each, of robustness 7 and 0, a second and 31,744 of them."""
+    with site.peer.packet_socket("p1") as packets:
+        for n in range(400):
+            with suppress(OSError):
+                packets.send(frames.query2(response_code=n % 3, flags=7 * (n % 2), interval_code=(1, 255)[n % 2]))
+        with suppress(OSError):
+            packets.send(frames.query2(response_code=10, interval_code=1))
+
+
 def frozen(site: Site) -> None:
     with site.listener.frozen():
         time.sleep(site.rng.uniform(0.5, 3))
@@ -131,7 +161,8 @@ def news_lost(site: Site) -> None:
 FAULTS: dict[str, Callable[[Site], None]] = {
     fault.__name__: fault
     for fault in (
-        set_down, carrier_lost, deleted, queue_full, mtu_shrinks, ring_overrun, frozen, address_removed,
+        set_down, carrier_lost, deleted, queue_full, mtu_shrinks, ring_overrun, modes_flap, sources_flood,
+        queriers_differ, frozen, address_removed,
         address_duplicate, ipv6_off, mac_changes, news_lost,
     )
 }  # fmt: skip

@@ -14,6 +14,7 @@ import json
 import os
 import random
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -29,7 +30,7 @@ sys.path[:0] = [str(HERE.parent), str(HERE.parent / "live")]
 
 import frames  # noqa: E402
 from faults import CONFIG, FAULTS, Site  # noqa: E402
-from lab import Lab, Listener, arriving, hear_all, wait_for  # noqa: E402
+from lab import Lab, Listener, arriving, wait_for  # noqa: E402
 from traffic import GROUPS, N  # noqa: E402
 
 UNCONTESTED = set(GROUPS[N // 2 :])
@@ -76,12 +77,12 @@ class Soak:
         self.steady = self.site.listener = Steady(self.site.host, "--config", str(config))
         self._began = time.monotonic()
         self._traffic: dict[str, subprocess.Popen[str]] = {}
-        for port in ("p0", "p1", "p2"):
-            self._start_traffic(port)
+        for port, version in (("p0", 1), ("p1", 2), ("p2", 1)):
+            self._start_traffic(port, version)
         self._mortal: subprocess.Popen[str] | None = None
 
-    def _start_traffic(self, port: str) -> None:
-        arguments = (port, str(self.rng.randrange(1 << 30)), str(self._rate))
+    def _start_traffic(self, port: str, version: int) -> None:
+        arguments = (port, str(self.rng.randrange(1 << 30)), str(self._rate), str(version))
         self._traffic[port] = self.site.peer.start(sys.executable, str(HERE / "traffic.py"), *arguments)
 
     def signal_traffic(self, number: int) -> None:
@@ -121,17 +122,19 @@ class Soak:
             self.record.expect(not missing, told)
 
     def unanswered(self, port: str) -> set[bytes]:
+        """By an honest Querier of MLDv1 on p0, of MLDv2 on p1; in whatever version the answers are."""
         missing = set(UNCONTESTED)
+        query = frames.query(delay_ms=300) if port == "p0" else frames.query2(response_code=300, interval_code=1)
         with self.site.peer.packet_socket(port) as packets:
             end = time.monotonic() + 20
             while missing and time.monotonic() < end:
                 self.record.queries += 1
                 if self.rng.random() >= LOSS:
-                    packets.send(frames.query(delay_ms=300))
+                    packets.send(query)
                 for frame in arriving(packets, 0.4):
-                    report = frame[12:14] == b"\x86\xdd" and frame[20:21] == b"\0" and frame[62] == frames.REPORT
-                    if report and self.rng.random() >= LOSS:
-                        missing.discard(frame[70:86])
+                    named = reported(frame)
+                    if named and self.rng.random() >= LOSS:
+                        missing.difference_update(named)
                     if not missing:
                         break
         return missing
@@ -143,9 +146,10 @@ class Soak:
             self._mortal.communicate()
         with self.site.peer.packet_socket("p2") as packets:
             command = [sys.executable, str(HERE.parent / "live" / "warm_run.py"), "-i", "v2", "--log-interval", "0"]
-            self._mortal = self.site.host.start(*command, "--mld-version", "1", "--join", f"ff05::1:0+{N}")
+            version = self.rng.choice(("1", "auto"))
+            self._mortal = self.site.host.start(*command, "--mld-version", version, "--join", f"ff05::1:0+{N}")
             imported = float(self._mortal.stdout.readline())
-            first = hear_all(packets, set(GROUPS))
+            first = all_reported(packets)
         self.record.expect(first is not None, "after kill -9: not every group was reported")
         if first is not None:
             self.record.restarts_ms.append(1000 * (first - imported))
@@ -182,7 +186,7 @@ class Soak:
         record.counters = {
             interface["name"]: {
                 **{key: value for key, value in interface.items() if isinstance(value, int)},
-                "dropped": interface["dropped"], "reports": interface["transmitted"]["report"],
+                "dropped": interface["dropped"], "transmitted": interface["transmitted"], "mode": interface["mode"],
             }
             for interface in said["interfaces"]
         }  # fmt: skip
@@ -194,6 +198,33 @@ class Soak:
         record.expect(drift_kib(record) <= MOST_DRIFT_KIB, f"memory is not flat: {record.memory_kib}")
         median = statistics.median(record.restarts_ms) if record.restarts_ms else 0
         record.expect(median <= RESTART_MS, f"first Report {median:.0f} ms after the imports")
+
+
+def reported(frame: bytes) -> list[bytes]:
+    """The groups that a frame says somebody listens to, whatever their sources, in either version."""
+    if frame[12:14] != b"\x86\xdd" or frame[20:21] != b"\0":
+        return []
+    if frame[62] == frames.REPORT:
+        return [frame[70:86]]
+    groups, at = [], 70
+    while frame[62] == frames.REPORT2 and at + 20 <= len(frame):
+        if frame[at] in (2, 4):  # MODE_IS_EXCLUDE, CHANGE_TO_EXCLUDE_MODE
+            groups.append(frame[at + 4 : at + 20])
+        at += 20 + 16 * int.from_bytes(frame[at + 2 : at + 4], "big")
+    return groups
+
+
+def all_reported(packets: socket.socket, limit_s: float = 20) -> float | None:
+    """Wait until every group was reported; the time of the first. None: they were not."""
+    missing, first = set(GROUPS), None
+    for frame in arriving(packets, limit_s):
+        named = missing.intersection(reported(frame))
+        if named:
+            first = time.monotonic() if first is None else first
+            missing -= named
+            if not missing:
+                return first
+    return None
 
 
 def unaccounted(interface: dict[str, Any]) -> int:
