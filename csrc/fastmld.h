@@ -42,10 +42,10 @@ typedef struct {
     uint8_t mac[6];
     uint8_t rules;
     uint8_t present;
-    uint32_t latest_general;    /* of the batch under way: 1 + the event of the latest General Query; 0 none */
+    uint32_t latest_general;    /* of the batch under way: 1 + the number of the latest General Query; 0 none */
+    uint32_t latest_zero;       /* and of the latest with delay 0 */
     uint32_t zeros;             /* of the batch: General Queries with delay 0 */
     int32_t delay_ms;           /* of the batch: least positive delay of the General Queries after the last zero; -1 none */
-    uint32_t reserved;
     uint64_t verdicts[13];
     uint64_t kinds[7];
 } fastmld_interface;
@@ -98,21 +98,26 @@ typedef struct {
     uint32_t group;             /* offset of the Multicast Address */
 } fastmld_message;
 
-/* An accepted Query or Report that has an effect, in the order of the batch. */
+/* A Query with delay 0, which is answered at once. */
 typedef struct {
     uint32_t target;            /* row; or interface, for a General Query */
-    int32_t delay_ms;           /* of a Query; -1 for a Report */
-    uint32_t general;           /* 1 + the event of the latest General Query of this interface before; 0 none */
     uint32_t is_general;
-} fastmld_event;
+} fastmld_answer;
 
-/* What is known of one row's fold while it is made. C's own. */
+/* A General Query, in the order of the batch. C's own. */
 typedef struct {
-    uint32_t row;
+    uint32_t interface;
     int32_t delay_ms;
-    uint32_t general;           /* 1 + the event of the latest General Query before the event that was folded last */
-    uint32_t zeros;             /* the interface's, when that event was folded */
-    uint8_t reset, flag_if_idle, flag_if_delaying, flag_known;
+} fastmld_general;
+
+/* What is known of one row's fold while it is made: see fold.h. C's own. */
+typedef struct {
+    uint32_t general;           /* 1 + the number of the latest General Query that is folded in; 0 none */
+    uint32_t since;             /* and of the latest before the last reset */
+    int32_t delay_ms;           /* least positive delay after it of the Queries for the row itself; -1 none */
+    uint16_t interface;
+    uint8_t said;               /* bits of the key: the reset and the effects */
+    uint8_t runs;               /* the effects in whose case a timer runs now: all bits of them */
 } fastmld_fold;
 
 /*
@@ -132,7 +137,7 @@ typedef struct {
 
 /* What classify found, in numbers. */
 typedef struct {
-    uint32_t events, folds, answers, generals, bad_interface;
+    uint32_t folds, answers, asked, bad_interface;
 } fastmld_found;
 
 /* The ladder: one frame, its verdict. Reads frame[0, length) and *interface, writes *message. */
@@ -147,28 +152,29 @@ int fastmld_ladder(const fastmld_interface *interface, const uint8_t *frame, uin
  * Check, look up and fold n frames: buffer[offsets[i], offsets[i] + lengths[i]) on interfaces[i] (or all of them on
  * interfaces[0], when interface_step is 0).
  *   verdicts, kinds   (n) out; kinds may be NULL
- *   events            (n) scratch and out: found->events of them
  *   folds             (n) out: found->folds of them; rows[row].fold is left set
- *   answers           (n) out: events with delay 0 in the order of the batch, by their index
- *   generals          (n) out: the interfaces that heard a General Query, each once; zeros and delay_ms of each are left set
+ *   answers           (n) out: found->answers of them, in the order of the batch
+ *   generals          (n) scratch
+ *   asked             (n) out: the interfaces that heard a General Query, found->asked of them, each once; zeros and delay_ms
+ *                     of each are left set
  * The caller clears rows[].fold and the interfaces' scratch (fastmld_settle).
  * A frame of an interface that is not present ends the call: found->bad_interface is 1 + its index, nothing was counted.
  */
 void fastmld_classify(const fastmld_table *table, fastmld_interface *interface, uint32_t n_interfaces,
                       const uint8_t *buffer, const int64_t *offsets, const uint32_t *lengths,
                       const uint32_t *interfaces, uint32_t interface_step, uint32_t n,
-                      uint8_t *verdicts, uint8_t *kinds, fastmld_event *events, const fastmld_folds *folds,
-                      uint32_t *answers, uint32_t *generals, fastmld_found *found);
+                      uint8_t *verdicts, uint8_t *kinds, const fastmld_folds *folds, fastmld_answer *answers,
+                      fastmld_general *generals, uint32_t *asked, fastmld_found *found);
 
 /* Clear what fastmld_classify left in rows and interfaces. */
 void fastmld_settle(const fastmld_table *table, fastmld_interface *interface, const uint32_t *rows,
-                    uint32_t n_rows, const uint32_t *generals, uint32_t n_generals);
+                    uint32_t n_rows, const uint32_t *asked, uint32_t n_asked);
 
 /* rows_out[i]: the row of (interface, addresses[i]), or UINT32_MAX. */
 void fastmld_find(const fastmld_table *table, uint16_t interface, const uint8_t *addresses, uint32_t n,
                   uint32_t *rows_out);
 
-/* As fastmld_find, but an address that is not there yet becomes the next row, from next_row on. Returns how many did.
+/* As fastmld_find, for multicast addresses, but one that is not there yet becomes the next row, from next_row on. Returns how many did.
  * The caller has room for n rows, and for twice as many slots as rows. */
 uint32_t fastmld_insert(const fastmld_table *table, uint16_t interface, const uint8_t *addresses, uint32_t n,
                         uint32_t next_row, uint32_t *rows_out);

@@ -31,25 +31,17 @@ INTERFACE = np.dtype(
         ("rules", "u1"),
         ("present", "u1"),
         ("latest_general", "u4"),
+        ("latest_zero", "u4"),
         ("zeros", "u4"),
         ("delay_ms", "i4"),
-        ("reserved", "u4"),
         ("verdicts", "u8", 13),
         ("kinds", "u8", 7),
     ]
 )
-EVENT = np.dtype([("target", "u4"), ("delay_ms", "i4"), ("general", "u4"), ("is_general", "u4")])
+ANSWER = np.dtype([("target", "u4"), ("is_general", "u4")])
+GENERAL = np.dtype([("interface", "u4"), ("delay_ms", "i4")])
 FOLD = np.dtype(
-    [
-        ("row", "u4"),
-        ("delay_ms", "i4"),
-        ("general", "u4"),
-        ("zeros", "u4"),
-        ("reset", "u1"),
-        ("flag_if_idle", "u1"),
-        ("flag_if_delaying", "u1"),
-        ("flag_known", "u1"),
-    ]
+    [("general", "u4"), ("since", "u4"), ("delay_ms", "i4"), ("interface", "u2"), ("said", "u1"), ("runs", "u1")]
 )
 MOVE = np.dtype([("state", "u1"), ("set", "u1"), ("clear", "u1"), ("timer", "u1")])
 TEMPLATE = np.dtype([("frame", "u1", 96), ("length", "u4"), ("interface", "u4")])
@@ -66,7 +58,8 @@ def check_layout(name: str, dtype: np.dtype[Any]) -> None:
 for _name, _dtype in {
     "fastmld_row": ROW,
     "fastmld_interface": INTERFACE,
-    "fastmld_event": EVENT,
+    "fastmld_answer": ANSWER,
+    "fastmld_general": GENERAL,
     "fastmld_fold": FOLD,
     "fastmld_move": MOVE,
     "fastmld_template": TEMPLATE,
