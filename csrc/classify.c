@@ -13,7 +13,7 @@ enum {
 /* A frame between the steps. */
 struct lookup {
     const uint8_t *group;       /* that it is about; NO_GROUP, which nobody listens to, when it has no effect on rows */
-    uint64_t hash;
+    uint32_t tag;
     uint32_t row;               /* that has the group's tag, and most likely is the group's; NO_ROW */
     int32_t delay_ms;
     uint8_t verdict, kind;      /* kind only of an accepted frame */
@@ -57,8 +57,8 @@ static void note_general(const struct batch *batch, uint32_t *n_generals, uint32
 
 static uint32_t find_row(const fastmld_table *table, uint32_t port, const uint8_t *group)
 {
-    const uint64_t hash = table_hash(table, (uint16_t)port, group);
-    return table_row(table, table_probe(table, hash, (uint16_t)port, group));
+    const uint32_t tag = table_tag(table, (uint16_t)port, group);
+    return table_row(table, table_probe(table, tag, (uint16_t)port, group));
 }
 
 /* Any frame, as the ladder judges it. A Query that was sent to some other group is accepted if that is listened to. */
@@ -78,7 +78,7 @@ static void check_any(const fastmld_table *table, const fastmld_interface *inter
     lookup->group = NAMING >> lookup->kind & 1 ? frame + message.group : NO_GROUP;
 }
 
-/* Check frames, and fetch the slots that their groups' look-ups begin at. */
+/* Check frames, and fetch the buckets that their groups' look-ups begin at. */
 static ALWAYS_INLINE void check_run(const struct batch *batch, uint32_t step, uint32_t start, uint32_t run,
                                     struct lookup *lookups)
 {
@@ -107,8 +107,8 @@ static ALWAYS_INLINE void check_run(const struct batch *batch, uint32_t step, ui
         } else {
             check_any(batch->table, &interface[port], port, frame, lengths[i], lookup);
         }
-        lookup->hash = table_hash(&table, (uint16_t)port, lookup->group);
-        PREFETCH(&table.slots[table_slot(&table, lookup->hash)]);
+        lookup->tag = table_tag(&table, (uint16_t)port, lookup->group);
+        PREFETCH(&table.buckets[table_bucket(&table, lookup->tag)]);
     }
 }
 
@@ -116,7 +116,7 @@ static ALWAYS_INLINE void check_run(const struct batch *batch, uint32_t step, ui
 static ALWAYS_INLINE void find_run(const fastmld_table *table, uint32_t run, struct lookup *lookups)
 {
     for (uint32_t i = 0; i < run; i++) {
-        const uint32_t row = table_candidate(table, lookups[i].hash);
+        const uint32_t row = table_candidate(table, lookups[i].tag);
         const uint32_t fetched = row != NO_ROW ? row : 0;
         PREFETCH(&table->rows[fetched]);
         PREFETCH(&table->deadline_ms[fetched]);

@@ -70,9 +70,16 @@ enum {
 
 enum { FASTMLD_BLOCK_ROWS = 64 };
 
+/* Eight slots of the index, of which the first are taken: a tag, and 1 + the row; 0 none. */
+typedef struct {
+    uint32_t tags[8];
+    uint32_t rows[8];
+} fastmld_bucket;
+
 /*
  * The rows, their deadlines, timers by blocks of FASTMLD_BLOCK_ROWS, and the index from (interface, address) to row: open
- * addressing, a power of two of slots, tag << 32 | row + 1 in each. earliest_ms and latest_ms are bounds, not more: no timer
+ * addressing, a power of two of buckets, which begin where cache lines do if they are to be fast. There is memory for one row
+ * at least. earliest_ms and latest_ms are bounds, not more: no timer
  * that runs in a block ends before the one, none that moves after the other, and no timer at all before soonest_ms.
  */
 typedef struct {
@@ -81,10 +88,10 @@ typedef struct {
     int64_t *earliest_ms;
     int64_t *latest_ms;
     int64_t soonest_ms;
-    uint64_t *slots;
-    uint32_t slots_log2;
+    fastmld_bucket *buckets;
+    uint32_t buckets_log2;
     uint32_t reserved;
-    uint64_t key[7];            /* secret: addresses are chosen by strangers */
+    uint64_t key[4];            /* secret: addresses are chosen by strangers */
 } fastmld_table;
 
 enum { FASTMLD_ASKS_NOTHING, FASTMLD_ASKS_GROUP, FASTMLD_ASKS_OTHER };
@@ -174,8 +181,8 @@ void fastmld_settle(const fastmld_table *table, fastmld_interface *interface, co
 void fastmld_find(const fastmld_table *table, uint16_t interface, const uint8_t *addresses, uint32_t n,
                   uint32_t *rows_out);
 
-/* As fastmld_find, for multicast addresses, but one that is not there yet becomes the next row, from next_row on. Returns how many did.
- * The caller has room for n rows, and for twice as many slots as rows. */
+/* As fastmld_find, for multicast addresses, but one that is not there yet becomes the next row, from next_row on. Returns how
+ * many did. The caller has room for n rows, and for twice as many slots as rows. */
 uint32_t fastmld_insert(const fastmld_table *table, uint16_t interface, const uint8_t *addresses, uint32_t n,
                         uint32_t next_row, uint32_t *rows_out);
 

@@ -1,13 +1,18 @@
 /*
- * The hash of the group table, and one look-up. The hash is strongly universal over the secret key (pair-multiply-shift on
- * 32-bit words), so strangers who choose addresses cannot choose collisions. It is linear in each word, though, and groups
- * are often numbered one after the other: a key in a hundred would have them stand in a few long rows of slots. The last
- * step, which needs no key, scatters them.
+ * The hash of the group table, and one look-up. A slot is one of eight in a bucket, which is a cache line: tags in one half, rows
+ * in the other, so that one comparison tells which of them it may be. What finds its bucket full goes on to the next.
+ *
+ * The hash is of two products of 64 by 64 bits with a secret on either side, each folded in two: strangers who choose addresses
+ * cannot choose collisions, and groups that are numbered one after the other do not stand one after the other.
  */
 #ifndef FASTMLD_TABLE_H
 #define FASTMLD_TABLE_H
 
 #include <string.h>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "fastmld.h"
 #include "wire.h"
@@ -22,24 +27,70 @@
 #define ALWAYS_INLINE inline
 #endif
 
-static inline uint64_t table_hash(const fastmld_table *table, uint16_t interface, const uint8_t *address)
+enum { TABLE_LANES = sizeof((fastmld_bucket *)0)->rows / sizeof(uint32_t) };
+
+/* Both halves of a product, one over the other. */
+static inline uint64_t table_fold(uint64_t a, uint64_t b)
 {
-    const uint64_t *key = table->key;
-    const uint64_t hash = (key[0] + word32(address + 4)) * (key[1] + word32(address)) +
-                          (key[2] + word32(address + 12)) * (key[3] + word32(address + 8)) +
-                          (key[4] + interface) * key[5] + key[6];
-    return (hash ^ hash >> 32) * UINT64_C(0x9e3779b97f4a7c15);
+#ifdef __SIZEOF_INT128__
+    const unsigned __int128 product = (unsigned __int128)a * b;
+    return (uint64_t)(product >> 64) ^ (uint64_t)product;
+#else
+    const uint64_t a_low = (uint32_t)a, a_high = a >> 32, b_low = (uint32_t)b, b_high = b >> 32;
+    const uint64_t middle = a_high * b_low + (a_low * b_low >> 32);
+    const uint64_t other = a_low * b_high + (uint32_t)middle;
+    return (a_high * b_high + (middle >> 32) + (other >> 32)) ^ (a * b);
+#endif
 }
 
-/* The strong bits of the hash are its upper 32: the slot comes from the top, the tag from what follows. */
-static inline uint64_t table_slot(const fastmld_table *table, uint64_t hash)
+/* The tag of an address; its upper bits name the bucket. */
+static inline uint32_t table_tag(const fastmld_table *table, uint16_t interface, const uint8_t *address)
 {
-    return hash >> (64 - table->slots_log2);
+    const uint64_t product = table_fold(word64(address) ^ table->key[0], word64(address + 8) ^ table->key[1]);
+    const uint64_t salt = table->key[2] ^ interface * UINT64_C(0x9e3779b97f4a7c15); /* interfaces, too, are numbered in a row */
+    return (uint32_t)(table_fold(product ^ salt, table->key[3]) >> 32);
 }
 
-static inline uint32_t table_tag(uint64_t hash)
+static inline uint32_t table_bucket(const fastmld_table *table, uint32_t tag)
 {
-    return (uint32_t)(hash >> 16);
+    return (uint32_t)((uint64_t)tag >> (32 - table->buckets_log2));
+}
+
+/* Which of the lanes of a bucket are this: two bits each, the first one's lowest. */
+static inline uint32_t table_lanes(const uint32_t lanes[TABLE_LANES], uint32_t sought)
+{
+#ifdef __SSE2__
+    const __m128i *lane = (const __m128i *)lanes, all = _mm_set1_epi32((int)sought);
+    const __m128i first = _mm_cmpeq_epi32(_mm_loadu_si128(lane), all), second = _mm_cmpeq_epi32(_mm_loadu_si128(lane + 1), all);
+    return (uint32_t)_mm_movemask_epi8(_mm_packs_epi32(first, second));
+#else
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < TABLE_LANES; i++)
+        found |= ((0 - (uint32_t)(lanes[i] == sought)) & 3) << 2 * i;
+    return found;
+#endif
+}
+
+/* The first of some lanes; the last of all, if there are none. */
+static inline uint32_t table_first(uint32_t lanes)
+{
+    lanes |= UINT32_C(3) << 2 * (TABLE_LANES - 1);
+#ifdef __GNUC__
+    return (uint32_t)__builtin_ctz(lanes) / 2;
+#else
+    uint32_t lane = 0;
+    while (!(lanes >> 2 * lane & 1))
+        lane++;
+    return lane;
+#endif
+}
+
+/* The row that an address most likely has, if it has one. Another, or NO_ROW, if it has none; or if it lies in some later bucket,
+ * and then not NO_ROW: what is full has a row in its last lane. */
+static inline uint32_t table_candidate(const fastmld_table *table, uint32_t tag)
+{
+    const fastmld_bucket *bucket = &table->buckets[table_bucket(table, tag)];
+    return bucket->rows[table_first(table_lanes(bucket->tags, tag))] - 1;
 }
 
 static inline int table_is(const fastmld_table *table, uint32_t row, uint16_t interface, const uint8_t *address)
@@ -49,42 +100,28 @@ static inline int table_is(const fastmld_table *table, uint32_t row, uint16_t in
             (uint64_t)(seen->interface ^ interface)) == 0;
 }
 
-/* The slot of an address, or the empty one where it would go. */
-static inline uint64_t table_probe(const fastmld_table *table, uint64_t hash, uint16_t interface,
-                                   const uint8_t *address)
-{
-    const uint64_t mask = ((uint64_t)1 << table->slots_log2) - 1;
-    const uint32_t tag = table_tag(hash);
-
-    for (uint64_t slot = table_slot(table, hash);; slot = (slot + 1) & mask) {
-        const uint64_t entry = table->slots[slot];
-        if (entry == 0)
-            return slot;
-        if (entry >> 32 != tag)
-            continue;
-        if (table_is(table, (uint32_t)entry - 1, interface, address))
-            return slot;
-    }
-}
-
-/* The row of the first slot with the tag of an address: most likely its own, if it has one. NO_ROW: it has none. */
-static inline uint32_t table_candidate(const fastmld_table *table, uint64_t hash)
-{
-    const uint64_t mask = ((uint64_t)1 << table->slots_log2) - 1;
-    const uint32_t tag = table_tag(hash);
-    uint64_t slot = table_slot(table, hash);
-    uint64_t entry = table->slots[slot];
-
-    while (!((entry == 0) | (entry >> 32 == tag))) { /* | and not ||: which of the two it will be nobody can tell */
-        slot = (slot + 1) & mask;
-        entry = table->slots[slot];
-    }
-    return (uint32_t)entry - 1;
-}
-
 static inline uint32_t table_row(const fastmld_table *table, uint64_t slot)
 {
-    return (uint32_t)table->slots[slot] - 1; /* an empty slot gives NO_ROW */
+    return table->buckets[slot / TABLE_LANES].rows[slot % TABLE_LANES] - 1; /* an empty slot gives NO_ROW */
+}
+
+/* The slot of an address, or the empty one where it would go. */
+static inline uint64_t table_probe(const fastmld_table *table, uint32_t tag, uint16_t interface, const uint8_t *address)
+{
+    const uint32_t mask = (uint32_t)((UINT64_C(1) << table->buckets_log2) - 1);
+
+    for (uint32_t i = table_bucket(table, tag);; i = (i + 1) & mask) {
+        const fastmld_bucket *bucket = &table->buckets[i];
+        const uint64_t first = (uint64_t)i * TABLE_LANES;
+        for (uint32_t lanes = table_lanes(bucket->tags, tag); lanes; lanes &= lanes - 1, lanes &= lanes - 1) {
+            const uint32_t row = bucket->rows[table_first(lanes)] - 1;
+            if (row != NO_ROW && table_is(table, row, interface, address))
+                return first + table_first(lanes);
+        }
+        const uint32_t empty = table_lanes(bucket->rows, 0);
+        if (empty)
+            return first + table_first(empty);
+    }
 }
 
 #endif

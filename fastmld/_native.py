@@ -24,6 +24,7 @@ ROW = np.dtype(
         ("reserved", "u1", 3),
     ]
 )
+BUCKET = np.dtype([("tags", "u4", 8), ("rows", "u4", 8)])
 INTERFACE = np.dtype(
     [
         ("link_local", "u1", 16),
@@ -57,6 +58,7 @@ def check_layout(name: str, dtype: np.dtype[Any]) -> None:
 
 for _name, _dtype in {
     "fastmld_row": ROW,
+    "fastmld_bucket": BUCKET,
     "fastmld_interface": INTERFACE,
     "fastmld_answer": ANSWER,
     "fastmld_general": GENERAL,

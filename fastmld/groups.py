@@ -15,6 +15,7 @@ Rows = npt.NDArray[np.uint32]
 NO_DEADLINE = int(np.iinfo(np.int64).max)  # in the deadline_ms column: no timer runs
 NO_ROWS: Rows = np.empty(0, np.uint32)
 
+_CACHE_LINE = 64  # octets
 _OCTETS_TO_JOIN = 256  # what joining a row takes at most besides the row, for a moment
 
 # Bits of the flags column.
@@ -40,7 +41,7 @@ class GroupTable:
         self.live = 0
         self._rows_of: dict[int, _Column] = {}
         self.c = _native.ffi.new("fastmld_table *")
-        for i in range(7):
+        for i in range(4):
             self.c.key[i] = secrets.randbits(64) | 1
         self.c.soonest_ms = NO_DEADLINE
         self._adopt(_Columns(BLOCK_ROWS))
@@ -72,14 +73,14 @@ class GroupTable:
 
     def _reindex(self, rows: int) -> None:
         """An index of at most half load for so many rows, with what is listened to in it."""
-        self._index(np.flatnonzero(self.references[: self.used]).astype(np.uint32), _slots_for(rows))
+        self._index(np.flatnonzero(self.references[: self.used]).astype(np.uint32), _buckets_for(rows))
 
-    def _index(self, rows: Rows, slots: npt.NDArray[np.uint64]) -> None:
-        """Index rows in these empty slots. Allocates nothing that could fail half way."""
-        self._slots = slots
-        self._pinned_slots = pin("uint64_t[]", slots)
-        self.c.slots = self._pinned_slots
-        self.c.slots_log2 = len(slots).bit_length() - 1
+    def _index(self, rows: Rows, buckets: npt.NDArray[np.void]) -> None:
+        """Index rows in these empty buckets. Allocates nothing that could fail half way."""
+        self._buckets = buckets
+        self._pinned_buckets = pin("fastmld_bucket[]", buckets)
+        self.c.buckets = self._pinned_buckets
+        self.c.buckets_log2 = len(buckets).bit_length() - 1
         lib.fastmld_index(self.c, pin("uint32_t[]", rows), len(rows))
 
     def reserve(self, n: int) -> None:
@@ -87,7 +88,7 @@ class GroupTable:
         np.empty(n * _OCTETS_TO_JOIN, np.uint8)  # a join is not undone half way, so what it will need must be there
         if self.used + n > len(self._records):
             self._grow(max(self.used + n, len(self._records) + len(self._records) // 2))
-        if 2 * (self.live + n) > len(self._slots):
+        if 2 * (self.live + n) > self._buckets["rows"].size:
             self._reindex(self.live + n)
 
     def find(self, interface: int, addresses: npt.NDArray[np.uint8]) -> Rows:
@@ -182,7 +183,7 @@ class GroupTable:
         closed = _Columns(len(listened))
         closed.records[: len(listened)] = self._records[listened]
         closed.deadline_ms[: len(listened)] = self.deadline_ms[listened]
-        slots = _slots_for(len(listened))
+        buckets = _buckets_for(len(listened))
 
         for interface, column in columns.items():
             if len(column):
@@ -191,12 +192,20 @@ class GroupTable:
                 del self._rows_of[interface]
         self.used = len(listened)
         self._adopt(closed)
-        self._index(rows, slots)
+        self._index(rows, buckets)
         return moved
 
 
-def _slots_for(rows: int) -> npt.NDArray[np.uint64]:
-    return np.zeros(1 << max(6, (2 * rows - 1).bit_length()), np.uint64)
+def _buckets_for(rows: int) -> npt.NDArray[np.void]:
+    lanes = _native.BUCKET["rows"].shape[0]
+    return _records((1 << max(6, (2 * rows - 1).bit_length())) // lanes, _native.BUCKET)
+
+
+def _records(n: int, dtype: np.dtype[Any]) -> npt.NDArray[np.void]:
+    """(n,) records of zeros that begin where a cache line does: so none lies in one more of them than it has to."""
+    octets = np.zeros(n * dtype.itemsize + _CACHE_LINE, np.uint8)
+    start = -octets.ctypes.data % _CACHE_LINE
+    return octets[start : start + n * dtype.itemsize].view(dtype)
 
 
 class _Columns:
@@ -204,7 +213,7 @@ class _Columns:
 
     def __init__(self, rows: int) -> None:
         blocks = max(1, -(-rows // BLOCK_ROWS))
-        self.records = np.zeros(blocks * BLOCK_ROWS, _native.ROW)
+        self.records = _records(blocks * BLOCK_ROWS, _native.ROW)
         self.deadline_ms = np.full(blocks * BLOCK_ROWS, NO_DEADLINE, np.int64)
         self.earliest_ms = np.full(blocks, NO_DEADLINE, np.int64)
         self.latest_ms = np.full(blocks, -NO_DEADLINE - 1, np.int64)
