@@ -27,7 +27,7 @@ class Classifier:
         self._records["delay_ms"] = -1
         self._records["present"] = 1
         self._verdicts = np.empty(batch, np.uint8)
-        self._columns = (*Folds.of_size(batch), np.empty(batch, _native.FOLD))
+        self._columns = (*Folds.of_size(batch), np.empty(batch + 1, _native.FOLD))
         self._folds = _native.ffi.new("fastmld_folds *")
         kinds = ("uint32_t", "int32_t", "int64_t", "uint8_t", "uint8_t", "fastmld_fold")
         for name, kind, column in zip((*Folds._fields, "scratch"), kinds, self._columns, strict=True):

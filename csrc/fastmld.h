@@ -78,9 +78,9 @@ typedef struct {
 
 /*
  * The rows, their deadlines, timers by blocks of FASTMLD_BLOCK_ROWS, and the index from (interface, address) to row: open
- * addressing, a power of two of buckets, which begin where cache lines do if they are to be fast. There is memory for one row
- * at least. earliest_ms and latest_ms are bounds, not more: no timer
- * that runs in a block ends before the one, none that moves after the other, and no timer at all before soonest_ms.
+ * addressing, in buckets that begin where cache lines do if they are to be fast. There is memory for one row at least.
+ * earliest_ms and latest_ms are bounds, not more: no timer that runs in a block ends before the one, none that moves after
+ * the other, and no timer at all before soonest_ms.
  */
 typedef struct {
     fastmld_row *rows;
@@ -89,7 +89,7 @@ typedef struct {
     int64_t *latest_ms;
     int64_t soonest_ms;
     fastmld_bucket *buckets;
-    uint32_t buckets_log2;
+    uint32_t n_buckets;
     uint32_t reserved;
     uint64_t key[4];            /* secret: addresses are chosen by strangers */
 } fastmld_table;
@@ -117,14 +117,14 @@ typedef struct {
     int32_t delay_ms;
 } fastmld_general;
 
-/* What is known of one row's fold while it is made: see fold.h. C's own. */
+/* What is known of one row's fold while it is made: see fold.h. C's own. Members are of one size, since a processor passes on
+ * what it is about to store only to a load of the same. */
 typedef struct {
     uint32_t general;           /* 1 + the number of the latest General Query that is folded in; 0 none */
     uint32_t since;             /* and of the latest before the last reset */
     int32_t delay_ms;           /* least positive delay after it of the Queries for the row itself; -1 none */
-    uint16_t interface;
-    uint8_t said;               /* bits of the key: the reset and the effects */
-    uint8_t runs;               /* the effects in whose case a timer runs now: all bits of them */
+    uint32_t phase;
+    uint32_t interface;
 } fastmld_fold;
 
 /*
@@ -139,7 +139,7 @@ typedef struct {
     uint8_t *flags;
     uint8_t *key;               /* state | reset << 3 | effect if idle << 4 | effect if delaying << 6; a reset: a Report stopped
                                    the timer, or a delay of 0 did */
-    fastmld_fold *scratch;
+    fastmld_fold *scratch;      /* one more, of which the first is what every fold begins with */
 } fastmld_folds;
 
 /* What classify found, in numbers. */
@@ -182,7 +182,7 @@ void fastmld_find(const fastmld_table *table, uint16_t interface, const uint8_t 
                   uint32_t *rows_out);
 
 /* As fastmld_find, for multicast addresses, but one that is not there yet becomes the next row, from next_row on. Returns how
- * many did. The caller has room for n rows, and for twice as many slots as rows. */
+ * many did. The caller has room for n rows, and for more slots than rows: three times as many, if it is to be fast. */
 uint32_t fastmld_insert(const fastmld_table *table, uint16_t interface, const uint8_t *addresses, uint32_t n,
                         uint32_t next_row, uint32_t *rows_out);
 

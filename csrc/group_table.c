@@ -12,7 +12,7 @@ void fastmld_find(const fastmld_table *table, uint16_t interface, const uint8_t 
         const uint32_t run = n - start < AHEAD ? n - start : AHEAD;
         const uint8_t *address = addresses + (uint64_t)start * 16;
         for (uint32_t i = 0; i < run; i++) {
-            tag[i] = table_tag(table, interface, address + 16 * i);
+            tag[i] = table_tag(table, table_salt(table, interface), address + 16 * i);
             PREFETCH(&table->buckets[table_bucket(table, tag[i])]);
         }
         for (uint32_t i = 0; i < run; i++)
@@ -36,7 +36,7 @@ uint32_t fastmld_insert(const fastmld_table *table, uint16_t interface, const ui
         const uint32_t run = n - start < AHEAD ? n - start : AHEAD;
         const uint8_t *address = addresses + (uint64_t)start * 16;
         for (uint32_t i = 0; i < run; i++) {
-            tag[i] = table_tag(table, interface, address + 16 * i);
+            tag[i] = table_tag(table, table_salt(table, interface), address + 16 * i);
             PREFETCH(&table->buckets[table_bucket(table, tag[i])]);
         }
         for (uint32_t i = 0; i < run; i++) {
@@ -56,20 +56,29 @@ uint32_t fastmld_insert(const fastmld_table *table, uint16_t interface, const ui
 
 static uint32_t tag_of_row(const fastmld_table *table, uint32_t row)
 {
-    return table_tag(table, table->rows[row].interface, table->rows[row].address);
+    return table_tag(table, table_salt(table, table->rows[row].interface), table->rows[row].address);
+}
+
+static uint64_t next_slot(const fastmld_table *table, uint64_t slot)
+{
+    return slot + 1 < (uint64_t)table->n_buckets * TABLE_LANES ? slot + 1 : 0;
+}
+
+/* How far a slot is from another that comes before it, maybe beyond the end. */
+static uint64_t distance(const fastmld_table *table, uint64_t from, uint64_t slot)
+{
+    return slot >= from ? slot - from : slot + (uint64_t)table->n_buckets * TABLE_LANES - from;
 }
 
 void fastmld_remove(const fastmld_table *table, const uint32_t *rows, uint32_t n)
 {
-    const uint64_t mask = ((uint64_t)TABLE_LANES << table->buckets_log2) - 1;
-
     for (uint32_t i = 0; i < n; i++) {
         const fastmld_row *row = &table->rows[rows[i]];
         uint64_t gap = table_probe(table, tag_of_row(table, rows[i]), row->interface, row->address);
-        for (uint64_t slot = (gap + 1) & mask; table_row(table, slot) != NO_ROW; slot = (slot + 1) & mask) {
+        for (uint64_t slot = next_slot(table, gap); table_row(table, slot) != NO_ROW; slot = next_slot(table, slot)) {
             const uint32_t tag = table->buckets[slot / TABLE_LANES].tags[slot % TABLE_LANES];
             const uint64_t home = (uint64_t)table_bucket(table, tag) * TABLE_LANES;
-            if (((slot - home) & mask) >= ((slot - gap) & mask)) { /* it may stand in the gap: home is not behind it */
+            if (distance(table, home, slot) >= distance(table, gap, slot)) { /* it may stand in the gap: home is not after */
                 occupy(table, gap, tag, table_row(table, slot));
                 gap = slot;
             }
@@ -80,7 +89,6 @@ void fastmld_remove(const fastmld_table *table, const uint32_t *rows, uint32_t n
 
 void fastmld_index(const fastmld_table *table, const uint32_t *rows, uint32_t n)
 {
-    const uint64_t mask = ((uint64_t)TABLE_LANES << table->buckets_log2) - 1;
     uint32_t tag[AHEAD];
 
     for (uint32_t start = 0; start < n; start += AHEAD) {
@@ -92,7 +100,7 @@ void fastmld_index(const fastmld_table *table, const uint32_t *rows, uint32_t n)
         for (uint32_t i = 0; i < run; i++) {
             uint64_t slot = (uint64_t)table_bucket(table, tag[i]) * TABLE_LANES;
             while (table_row(table, slot) != NO_ROW)
-                slot = (slot + 1) & mask;
+                slot = next_slot(table, slot);
             occupy(table, slot, tag[i], rows[start + i]);
         }
     }

@@ -1,9 +1,10 @@
 /*
- * The hash of the group table, and one look-up. A slot is one of eight in a bucket, which is a cache line: tags in one half, rows
- * in the other, so that one comparison tells which of them it may be. What finds its bucket full goes on to the next.
+ * The hash of the group table, and one look-up. A slot is one of eight in a bucket, which is a cache line: tags in one half,
+ * rows in the other, so that one comparison tells which of them it may be. What finds its bucket full goes on to the next.
  *
- * The hash is of two products of 64 by 64 bits with a secret on either side, each folded in two: strangers who choose addresses
- * cannot choose collisions, and groups that are numbered one after the other do not stand one after the other.
+ * The hash is of two products of words of 32 bits, each with a secret added: two addresses, whoever chose them, have the same
+ * sum of products for one key in 2^32. It is linear in each word, though, and groups are often numbered one after the other:
+ * what follows, each half over the other, a product again, and again its halves, scatters those.
  */
 #ifndef FASTMLD_TABLE_H
 #define FASTMLD_TABLE_H
@@ -22,38 +23,69 @@
 #ifdef __GNUC__
 #define PREFETCH(address) __builtin_prefetch(address)
 #define ALWAYS_INLINE inline __attribute__((always_inline))
+#define NOINLINE __attribute__((noinline))
+#define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 #else
 #define PREFETCH(address) ((void)0)
 #define ALWAYS_INLINE inline
+#define NOINLINE
+#define UNLIKELY(condition) (condition)
 #endif
 
 enum { TABLE_LANES = sizeof((fastmld_bucket *)0)->rows / sizeof(uint32_t) };
 
-/* Both halves of a product, one over the other. */
-static inline uint64_t table_fold(uint64_t a, uint64_t b)
+/* What an interface adds to the hash: they, too, are numbered one after the other. */
+static inline uint64_t table_salt(const fastmld_table *table, uint16_t interface)
 {
-#ifdef __SIZEOF_INT128__
-    const unsigned __int128 product = (unsigned __int128)a * b;
-    return (uint64_t)(product >> 64) ^ (uint64_t)product;
-#else
-    const uint64_t a_low = (uint32_t)a, a_high = a >> 32, b_low = (uint32_t)b, b_high = b >> 32;
-    const uint64_t middle = a_high * b_low + (a_low * b_low >> 32);
-    const uint64_t other = a_low * b_high + (uint32_t)middle;
-    return (a_high * b_high + (middle >> 32) + (other >> 32)) ^ (a * b);
-#endif
+    return table->key[2] + interface * UINT64_C(0x9e3779b97f4a7c15);
 }
 
-/* The tag of an address; its upper bits name the bucket. */
-static inline uint32_t table_tag(const fastmld_table *table, uint16_t interface, const uint8_t *address)
+/* The tag of an address. Where it stands among all tags says which bucket. */
+static inline uint32_t table_tag(const fastmld_table *table, uint64_t salt, const uint8_t *address)
 {
-    const uint64_t product = table_fold(word64(address) ^ table->key[0], word64(address + 8) ^ table->key[1]);
-    const uint64_t salt = table->key[2] ^ interface * UINT64_C(0x9e3779b97f4a7c15); /* interfaces, too, are numbered in a row */
-    return (uint32_t)(table_fold(product ^ salt, table->key[3]) >> 32);
+    const uint8_t *key = (const uint8_t *)table->key;
+    const uint64_t first = (uint64_t)(word32(address) + word32(key)) * (word32(address + 4) + word32(key + 4));
+    const uint64_t second = (uint64_t)(word32(address + 8) + word32(key + 8)) * (word32(address + 12) + word32(key + 12));
+    const uint64_t sum = first + second + salt;
+    const uint64_t product = ((sum ^ sum >> 32) & UINT32_MAX) * (uint32_t)table->key[3];
+    return (uint32_t)(product ^ product >> 32);
 }
 
 static inline uint32_t table_bucket(const fastmld_table *table, uint32_t tag)
 {
-    return (uint32_t)((uint64_t)tag >> (32 - table->buckets_log2));
+    return (uint32_t)((uint64_t)tag * table->n_buckets >> 32);
+}
+
+#ifdef __SSE2__
+/* The sums of products of an address, in two halves. */
+static inline __m128i table_products(__m128i key, const uint8_t *address)
+{
+    const __m128i words = _mm_add_epi32(_mm_loadu_si128((const __m128i *)address), key);
+    return _mm_mul_epu32(words, _mm_srli_epi64(words, 32));
+}
+#endif
+
+/* The tags of two addresses at once, and the buckets that their look-ups begin at. */
+static inline void table_tags(const fastmld_table *table, const uint64_t salt[2], const uint8_t *const addresses[2],
+                              uint32_t tags[2], const fastmld_bucket *buckets[2])
+{
+#ifdef __SSE2__
+    const __m128i key = _mm_loadu_si128((const __m128i *)table->key);
+    const __m128i one = table_products(key, addresses[0]), other = table_products(key, addresses[1]);
+    __m128i sum = _mm_add_epi64(_mm_unpacklo_epi64(one, other), _mm_unpackhi_epi64(one, other));
+    sum = _mm_add_epi64(sum, _mm_loadu_si128((const __m128i *)salt));
+    __m128i tag = _mm_mul_epu32(_mm_xor_si128(sum, _mm_srli_epi64(sum, 32)), _mm_set1_epi64x((int64_t)table->key[3]));
+    tag = _mm_xor_si128(tag, _mm_srli_epi64(tag, 32));
+    _mm_storel_epi64((__m128i *)tags, _mm_shuffle_epi32(tag, 8)); /* the lower half of each */
+    const __m128i bucket = _mm_srli_epi64(_mm_mul_epu32(tag, _mm_set1_epi64x(table->n_buckets)), 32);
+    const __m128i base = _mm_set1_epi64x((int64_t)(uintptr_t)table->buckets);
+    _mm_storeu_si128((__m128i *)buckets, _mm_add_epi64(base, _mm_slli_epi64(bucket, 6)));
+#else
+    for (int i = 0; i < 2; i++) {
+        tags[i] = table_tag(table, salt[i], addresses[i]);
+        buckets[i] = &table->buckets[table_bucket(table, tags[i])];
+    }
+#endif
 }
 
 /* Which of the lanes of a bucket are this: two bits each, the first one's lowest. */
@@ -61,7 +93,8 @@ static inline uint32_t table_lanes(const uint32_t lanes[TABLE_LANES], uint32_t s
 {
 #ifdef __SSE2__
     const __m128i *lane = (const __m128i *)lanes, all = _mm_set1_epi32((int)sought);
-    const __m128i first = _mm_cmpeq_epi32(_mm_loadu_si128(lane), all), second = _mm_cmpeq_epi32(_mm_loadu_si128(lane + 1), all);
+    const __m128i first = _mm_cmpeq_epi32(_mm_loadu_si128(lane), all);
+    const __m128i second = _mm_cmpeq_epi32(_mm_loadu_si128(lane + 1), all);
     return (uint32_t)_mm_movemask_epi8(_mm_packs_epi32(first, second));
 #else
     uint32_t found = 0;
@@ -85,19 +118,19 @@ static inline uint32_t table_first(uint32_t lanes)
 #endif
 }
 
-/* The row that an address most likely has, if it has one. Another, or NO_ROW, if it has none; or if it lies in some later bucket,
- * and then not NO_ROW: what is full has a row in its last lane. */
-static inline uint32_t table_candidate(const fastmld_table *table, uint32_t tag)
+/* 1 + the row that an address most likely has, if it has one. Of another one, or 0, if it has none; and if it lies in some
+ * later bucket not 0: what is full has a row in its last lane. */
+static inline uint32_t table_candidate(const fastmld_bucket *bucket, uint32_t tag)
 {
-    const fastmld_bucket *bucket = &table->buckets[table_bucket(table, tag)];
-    return bucket->rows[table_first(table_lanes(bucket->tags, tag))] - 1;
+    return bucket->rows[table_first(table_lanes(bucket->tags, tag))];
 }
 
-static inline int table_is(const fastmld_table *table, uint32_t row, uint16_t interface, const uint8_t *address)
+/* 0 if a row is that of an address. */
+static inline uint64_t table_difference(const fastmld_table *table, uint32_t row, uint16_t interface, const uint8_t *address)
 {
     const fastmld_row *seen = &table->rows[row];
-    return ((word64(seen->address) ^ word64(address)) | (word64(seen->address + 8) ^ word64(address + 8)) |
-            (uint64_t)(seen->interface ^ interface)) == 0;
+    return (word64(seen->address) ^ word64(address)) | (word64(seen->address + 8) ^ word64(address + 8)) |
+           (uint64_t)(seen->interface ^ interface);
 }
 
 static inline uint32_t table_row(const fastmld_table *table, uint64_t slot)
@@ -108,14 +141,12 @@ static inline uint32_t table_row(const fastmld_table *table, uint64_t slot)
 /* The slot of an address, or the empty one where it would go. */
 static inline uint64_t table_probe(const fastmld_table *table, uint32_t tag, uint16_t interface, const uint8_t *address)
 {
-    const uint32_t mask = (uint32_t)((UINT64_C(1) << table->buckets_log2) - 1);
-
-    for (uint32_t i = table_bucket(table, tag);; i = (i + 1) & mask) {
+    for (uint32_t i = table_bucket(table, tag);; i = i + 1 < table->n_buckets ? i + 1 : 0) {
         const fastmld_bucket *bucket = &table->buckets[i];
         const uint64_t first = (uint64_t)i * TABLE_LANES;
         for (uint32_t lanes = table_lanes(bucket->tags, tag); lanes; lanes &= lanes - 1, lanes &= lanes - 1) {
             const uint32_t row = bucket->rows[table_first(lanes)] - 1;
-            if (row != NO_ROW && table_is(table, row, interface, address))
+            if (row != NO_ROW && table_difference(table, row, interface, address) == 0)
                 return first + table_first(lanes);
         }
         const uint32_t empty = table_lanes(bucket->rows, 0);

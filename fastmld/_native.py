@@ -41,9 +41,7 @@ INTERFACE = np.dtype(
 )
 ANSWER = np.dtype([("target", "u4"), ("is_general", "u4")])
 GENERAL = np.dtype([("interface", "u4"), ("delay_ms", "i4")])
-FOLD = np.dtype(
-    [("general", "u4"), ("since", "u4"), ("delay_ms", "i4"), ("interface", "u2"), ("said", "u1"), ("runs", "u1")]
-)
+FOLD = np.dtype([("general", "u4"), ("since", "u4"), ("delay_ms", "i4"), ("phase", "u4"), ("interface", "u4")])
 MOVE = np.dtype([("state", "u1"), ("set", "u1"), ("clear", "u1"), ("timer", "u1")])
 TEMPLATE = np.dtype([("frame", "u1", 96), ("length", "u4"), ("interface", "u4")])
 

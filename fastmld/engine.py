@@ -384,7 +384,7 @@ class Engine:
         if n <= self._scratch_size:
             return
         size = max(n, 4096)
-        folds, scratch = Folds.of_size(size), np.empty(size, _native.FOLD)
+        folds, scratch = Folds.of_size(size), np.empty(size + 1, _native.FOLD)
         answers, generals = np.empty(size, _native.ANSWER), np.empty(size, _native.GENERAL)
         asked = np.empty(size, np.uint32)
         c_folds = _native.ffi.new("fastmld_folds *")

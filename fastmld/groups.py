@@ -16,6 +16,8 @@ NO_DEADLINE = int(np.iinfo(np.int64).max)  # in the deadline_ms column: no timer
 NO_ROWS: Rows = np.empty(0, np.uint32)
 
 _CACHE_LINE = 64  # octets
+_SLOTS_A_BUCKET: int = _native.BUCKET["rows"].shape[0]
+_SLOTS_A_ROW = 3  # of the index: one bucket in two hundred is full, and sends a look-up to the next
 _OCTETS_TO_JOIN = 256  # what joining a row takes at most besides the row, for a moment
 
 # Bits of the flags column.
@@ -72,7 +74,7 @@ class GroupTable:
         self.flags: npt.NDArray[np.uint8] = records["flags"]
 
     def _reindex(self, rows: int) -> None:
-        """An index of at most half load for so many rows, with what is listened to in it."""
+        """An index for so many rows, with what is listened to in it."""
         self._index(np.flatnonzero(self.references[: self.used]).astype(np.uint32), _buckets_for(rows))
 
     def _index(self, rows: Rows, buckets: npt.NDArray[np.void]) -> None:
@@ -80,7 +82,7 @@ class GroupTable:
         self._buckets = buckets
         self._pinned_buckets = pin("fastmld_bucket[]", buckets)
         self.c.buckets = self._pinned_buckets
-        self.c.buckets_log2 = len(buckets).bit_length() - 1
+        self.c.n_buckets = len(buckets)
         lib.fastmld_index(self.c, pin("uint32_t[]", rows), len(rows))
 
     def reserve(self, n: int) -> None:
@@ -88,8 +90,8 @@ class GroupTable:
         np.empty(n * _OCTETS_TO_JOIN, np.uint8)  # a join is not undone half way, so what it will need must be there
         if self.used + n > len(self._records):
             self._grow(max(self.used + n, len(self._records) + len(self._records) // 2))
-        if 2 * (self.live + n) > self._buckets["rows"].size:
-            self._reindex(self.live + n)
+        if self.live + n > _rows_for(self._buckets):
+            self._reindex(max(self.live + n, self.live + self.live // 2))
 
     def find(self, interface: int, addresses: npt.NDArray[np.uint8]) -> Rows:
         """(N,) rows of (N, 16) addresses; NO_ROW where an address is not listened to."""
@@ -197,8 +199,11 @@ class GroupTable:
 
 
 def _buckets_for(rows: int) -> npt.NDArray[np.void]:
-    lanes = _native.BUCKET["rows"].shape[0]
-    return _records((1 << max(6, (2 * rows - 1).bit_length())) // lanes, _native.BUCKET)
+    return _records(max(8, -(-_SLOTS_A_ROW * rows // _SLOTS_A_BUCKET)), _native.BUCKET)
+
+
+def _rows_for(buckets: npt.NDArray[np.void]) -> int:
+    return len(buckets) * _SLOTS_A_BUCKET // _SLOTS_A_ROW
 
 
 def _records(n: int, dtype: np.dtype[Any]) -> npt.NDArray[np.void]:

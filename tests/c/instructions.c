@@ -16,15 +16,13 @@ enum { BATCH = 4096, BATCHES = 16, FRAMES = BATCH * BATCHES, SLOT = 168, FRAME_I
 
 static fastmld_table make_table(uint32_t groups)
 {
-    fastmld_table table = {.buckets_log2 = 0};
+    fastmld_table table = {.n_buckets = 3 * groups / 8 + 1};
     uint64_t random = 1;
 
-    while (8u << table.buckets_log2 < 2 * groups)
-        table.buckets_log2++;
     table.rows = calloc(groups, sizeof *table.rows);
     table.deadline_ms = calloc(groups, sizeof *table.deadline_ms);
-    table.buckets = aligned_alloc(64, sizeof *table.buckets << table.buckets_log2);
-    memset(table.buckets, 0, sizeof *table.buckets << table.buckets_log2);
+    table.buckets = aligned_alloc(64, sizeof *table.buckets * table.n_buckets);
+    memset(table.buckets, 0, sizeof *table.buckets * table.n_buckets);
     uint8_t *addresses = malloc((size_t)groups * 16);
     uint32_t *rows = malloc(groups * sizeof *rows);
     for (int i = 0; i < 4; i++)

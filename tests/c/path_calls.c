@@ -29,7 +29,7 @@ struct path *path_new(uint32_t n)
     path->folds.deadline_ms = array(n, sizeof *path->folds.deadline_ms);
     path->folds.flags = array(n, sizeof *path->folds.flags);
     path->folds.key = array(n, sizeof *path->folds.key);
-    path->folds.scratch = array(n, sizeof *path->folds.scratch);
+    path->folds.scratch = array(n + 1, sizeof *path->folds.scratch);
     path->answers = array(n, sizeof *path->answers);
     path->generals = array(n, sizeof *path->generals);
     path->asked = array(n, sizeof *path->asked);

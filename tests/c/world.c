@@ -57,14 +57,11 @@ static void make_table(struct world *world)
 {
     uint8_t addresses[MAX_ROWS][16];
     uint32_t rows[MAX_ROWS];
-    uint32_t buckets_log2 = world_below(world, 3);
     const uint32_t joins = world_below(world, MAX_ROWS + 1);
 
-    while ((8u << buckets_log2) < 2 * joins)
-        buckets_log2++;
-    world->table.buckets_log2 = buckets_log2;
+    world->table.n_buckets = joins / 8 + 1 + world_below(world, 8); /* down to more slots than rows by one */
     world->table.rows = calloc(MAX_ROWS, sizeof *world->table.rows);
-    world->table.buckets = calloc((size_t)1 << buckets_log2, sizeof *world->table.buckets);
+    world->table.buckets = calloc(world->table.n_buckets, sizeof *world->table.buckets);
     for (int i = 0; i < 4; i++)
         world->table.key[i] = world_below(world, 8) ? random_next(&world->random) : 0; /* poor keys: collisions */
     world->table.deadline_ms = calloc(MAX_ROWS, sizeof *world->table.deadline_ms);
@@ -107,7 +104,7 @@ static void make_table(struct world *world)
     fastmld_remove(&world->table, rows, gone);
     if (world_below(world, 4) == 0) { /* the index built anew */
         uint32_t left = 0;
-        memset(world->table.buckets, 0, sizeof *world->table.buckets << buckets_log2);
+        memset(world->table.buckets, 0, sizeof *world->table.buckets * world->table.n_buckets);
         for (uint32_t row = 0; row < world->n_rows; row++)
             if (world->listened[row])
                 rows[left++] = row;
