@@ -27,24 +27,24 @@ class Classifier:
         self._records["delay_ms"] = -1
         self._records["present"] = 1
         self._verdicts = np.empty(batch, np.uint8)
-        self._events = np.empty(batch, _native.EVENT)
-        self._columns = (*Folds.of_size(batch), np.empty(batch, _native.FOLD))
+        self._columns = (*Folds.of_size(batch), np.empty(batch + 1, _native.FOLD))
         self._folds = _native.ffi.new("fastmld_folds *")
         kinds = ("uint32_t", "int32_t", "int64_t", "uint8_t", "uint8_t", "fastmld_fold")
         for name, kind, column in zip((*Folds._fields, "scratch"), kinds, self._columns, strict=True):
             setattr(self._folds, name, _native.pin(f"{kind}[]", column))
-        self._numbers = np.empty((2, batch), np.uint32)
+        self._queries = np.empty(batch, _native.ANSWER), np.empty(batch, _native.GENERAL), np.empty(batch, np.uint32)
 
     def bind(self, batches: list[FrameBatch]) -> Callable[[], None]:
         """What classifies these batches, and clears up after each: nothing but calls into C."""
         pin, lib, table, found = _native.pin, _native.lib, self._table, _native.ffi.new("fastmld_found *")
         record = pin("fastmld_interface[]", self._records)
-        columns, folds, generals = self._columns, self._folds, pin("uint32_t[]", self._numbers[1])
+        columns, folds = self._columns, self._folds
+        answers, generals, asked = self._queries
+        asked = pin("uint32_t[]", asked)
         interface = pin("uint32_t[]", np.zeros(1, np.uint32))
         out = (
-            pin("uint8_t[]", self._verdicts), _native.ffi.NULL, pin("fastmld_event[]", self._events), folds,
-            pin("uint32_t[]", self._numbers[0]), generals, found,
-            _native.ffi.new("fastmld_heard2 *"),
+            pin("uint8_t[]", self._verdicts), _native.ffi.NULL, folds, pin("fastmld_answer[]", answers),
+            pin("fastmld_general[]", generals), asked, found, _native.ffi.new("fastmld_heard2 *"),
         )  # fmt: skip
         pinned = [
             (pin("uint8_t[]", b.buffer), pin("int64_t[]", b.offsets), pin("uint32_t[]", b.lengths), len(b))
@@ -55,6 +55,6 @@ class Classifier:
             assert columns  # C borrows them
             for buffer, offsets, lengths, n in pinned:
                 lib.fastmld_classify(table.c, record, 1, buffer, offsets, lengths, interface, 0, n, *out)
-                lib.fastmld_settle(table.c, record, folds.row, found.folds, generals, found.generals)
+                lib.fastmld_settle(table.c, record, folds.row, found.folds, asked, found.asked)
 
         return classify

@@ -62,7 +62,7 @@ static struct recorded recorded_of(const fastmld_asked *fold, uint8_t *lists, ui
 /* Whether the source is new to the set; then it is the count-th of the list. */
 static int record(const fastmld_table *table, const struct recorded *recorded, uint32_t count, const uint8_t *source)
 {
-    uint32_t slot = (uint32_t)(table_hash(table, 0, source) >> 32) % SET_SLOTS;
+    uint32_t slot = table_tag(table, table_salt(table, 0), source) % SET_SLOTS;
 
     for (; recorded->set[slot] != 0; slot = (slot + 1) % SET_SLOTS)
         if (memcmp(recorded->list + 16 * (recorded->set[slot] - 1u), source, 16) == 0)

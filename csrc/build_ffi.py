@@ -23,9 +23,7 @@ ffibuilder.set_source(
     '#include "fastmld.h"',
     sources=[f"csrc/{name}" for name in SOURCES],
     include_dirs=["csrc"],
-    depends=[
-        f"csrc/{name}" for name in ("fastmld.h", "wire.h", "checksum.h", "draw.h", "table.h", "usual.h", "hear2.h")
-    ],
+    depends=[f"csrc/{path.name}" for path in sorted(HERE.glob("*.h"))],
     extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden", "-D_GNU_SOURCE", *HARDENED],
     extra_link_args=HARDENED_LINK,
     py_limited_api=True,

@@ -49,10 +49,10 @@ typedef struct {
     uint8_t mac[6];
     uint8_t rules;
     uint8_t present;
-    uint32_t latest_general;    /* of the batch under way: 1 + the event of the latest General Query; 0 none */
+    uint32_t latest_general;    /* of the batch under way: 1 + the number of the latest General Query; 0 none */
+    uint32_t latest_zero;       /* and of the latest with delay 0 */
     uint32_t zeros;             /* of the batch: General Queries with delay 0 */
     int32_t delay_ms;           /* of the batch: least positive delay of the General Queries after the last zero; -1 none */
-    uint32_t reserved;
     uint64_t verdicts[13];
     uint64_t kinds[7];
 } fastmld_interface;
@@ -77,10 +77,17 @@ enum {
 
 enum { FASTMLD_BLOCK_ROWS = 64 };
 
+/* Eight slots of the index, of which the first are taken: a tag, and 1 + the row; 0 none. */
+typedef struct {
+    uint32_t tags[8];
+    uint32_t rows[8];
+} fastmld_bucket;
+
 /*
  * The rows, their deadlines, timers by blocks of FASTMLD_BLOCK_ROWS, and the index from (interface, address) to row: open
- * addressing, a power of two of slots, tag << 32 | row + 1 in each. earliest_ms and latest_ms are bounds, not more: no timer
- * that runs in a block ends before the one, none that moves after the other, and no timer at all before soonest_ms.
+ * addressing, in buckets that begin where cache lines do if they are to be fast. There is memory for one row at least.
+ * earliest_ms and latest_ms are bounds, not more: no timer that runs in a block ends before the one, none that moves after
+ * the other, and no timer at all before soonest_ms.
  */
 typedef struct {
     fastmld_row *rows;
@@ -88,10 +95,10 @@ typedef struct {
     int64_t *earliest_ms;
     int64_t *latest_ms;
     int64_t soonest_ms;
-    uint64_t *slots;
-    uint32_t slots_log2;
+    fastmld_bucket *buckets;
+    uint32_t n_buckets;
     uint32_t reserved;
-    uint64_t key[7];            /* secret: addresses are chosen by strangers */
+    uint64_t key[4];            /* secret: addresses are chosen by strangers */
 } fastmld_table;
 
 enum { FASTMLD_ASKS_NOTHING, FASTMLD_ASKS_GROUP, FASTMLD_ASKS_OTHER };
@@ -109,21 +116,26 @@ typedef struct {
     uint32_t group;             /* offset of the Multicast Address; sources lie 20 octets after it */
 } fastmld_message;
 
-/* An accepted Query or Report that has an effect, in the order of the batch. */
+/* A Query with delay 0, which is answered at once. */
 typedef struct {
     uint32_t target;            /* row; or interface, for a General Query */
-    int32_t delay_ms;           /* of a Query; -1 for a Report */
-    uint32_t general;           /* 1 + the event of the latest General Query of this interface before; 0 none */
     uint32_t is_general;
-} fastmld_event;
+} fastmld_answer;
 
-/* What is known of one row's fold while it is made. C's own. */
+/* A General Query, in the order of the batch. C's own. */
 typedef struct {
-    uint32_t row;
+    uint32_t interface;
     int32_t delay_ms;
-    uint32_t general;           /* 1 + the event of the latest General Query before the event that was folded last */
-    uint32_t zeros;             /* the interface's, when that event was folded */
-    uint8_t reset, flag_if_idle, flag_if_delaying, flag_known;
+} fastmld_general;
+
+/* What is known of one row's fold while it is made: see fold.h. C's own. Members are of one size, since a processor passes on
+ * what it is about to store only to a load of the same. */
+typedef struct {
+    uint32_t general;           /* 1 + the number of the latest General Query that is folded in; 0 none */
+    uint32_t since;             /* and of the latest before the last reset */
+    int32_t delay_ms;           /* least positive delay after it of the Queries for the row itself; -1 none */
+    uint32_t phase;
+    uint32_t interface;
 } fastmld_fold;
 
 /*
@@ -138,12 +150,12 @@ typedef struct {
     uint8_t *flags;
     uint8_t *key;               /* state | reset << 3 | effect if idle << 4 | effect if delaying << 6; a reset: a Report stopped
                                    the timer, or a delay of 0 did */
-    fastmld_fold *scratch;
+    fastmld_fold *scratch;      /* one more, of which the first is what every fold begins with */
 } fastmld_folds;
 
 /* What classify found, in numbers. */
 typedef struct {
-    uint32_t events, folds, answers, generals, bad_interface;
+    uint32_t folds, answers, asked, bad_interface;
 } fastmld_found;
 
 /* A Query for one address on an interface that speaks MLDv2, in the order of the batch. */
@@ -190,10 +202,11 @@ int fastmld_ladder(const fastmld_interface *interface, const uint8_t *frame, uin
  * Check, look up and fold n frames: buffer[offsets[i], offsets[i] + lengths[i]) on interfaces[i] (or all of them on
  * interfaces[0], when interface_step is 0).
  *   verdicts, kinds   (n) out; kinds may be NULL
- *   events            (n) scratch and out: found->events of them
  *   folds             (n) out: found->folds of them; rows[row].fold is left set
- *   answers           (n) out: events with delay 0 in the order of the batch, by their index
- *   generals          (n) out: the interfaces that heard a General Query, each once; zeros and delay_ms of each are left set
+ *   answers           (n) out: found->answers of them, in the order of the batch
+ *   generals          (n) scratch
+ *   asked             (n) out: the interfaces that heard a General Query, found->asked of them, each once; zeros and delay_ms
+ *                     of each are left set
  * The caller clears rows[].fold and the interfaces' scratch (fastmld_settle).
  *   heard2            in and out: what concerns interfaces that are not MLDv1-only; the call ends before a Query that changes a
  *                     mode, so that every frame is handled in the mode that it finds
@@ -202,19 +215,19 @@ int fastmld_ladder(const fastmld_interface *interface, const uint8_t *frame, uin
 void fastmld_classify(const fastmld_table *table, fastmld_interface *interface, uint32_t n_interfaces,
                       const uint8_t *buffer, const int64_t *offsets, const uint32_t *lengths,
                       const uint32_t *interfaces, uint32_t interface_step, uint32_t n,
-                      uint8_t *verdicts, uint8_t *kinds, fastmld_event *events, const fastmld_folds *folds,
-                      uint32_t *answers, uint32_t *generals, fastmld_found *found, fastmld_heard2 *heard2);
+                      uint8_t *verdicts, uint8_t *kinds, const fastmld_folds *folds, fastmld_answer *answers,
+                      fastmld_general *generals, uint32_t *asked, fastmld_found *found, fastmld_heard2 *heard2);
 
 /* Clear what fastmld_classify left in rows and interfaces. */
 void fastmld_settle(const fastmld_table *table, fastmld_interface *interface, const uint32_t *rows,
-                    uint32_t n_rows, const uint32_t *generals, uint32_t n_generals);
+                    uint32_t n_rows, const uint32_t *asked, uint32_t n_asked);
 
 /* rows_out[i]: the row of (interface, addresses[i]), or UINT32_MAX. */
 void fastmld_find(const fastmld_table *table, uint16_t interface, const uint8_t *addresses, uint32_t n,
                   uint32_t *rows_out);
 
-/* As fastmld_find, but an address that is not there yet becomes the next row, from next_row on. Returns how many did.
- * The caller has room for n rows, and for twice as many slots as rows. */
+/* As fastmld_find, for multicast addresses, but one that is not there yet becomes the next row, from next_row on. Returns how
+ * many did. The caller has room for n rows, and for more slots than rows: three times as many, if it is to be fast. */
 uint32_t fastmld_insert(const fastmld_table *table, uint16_t interface, const uint8_t *addresses, uint32_t n,
                         uint32_t next_row, uint32_t *rows_out);
 

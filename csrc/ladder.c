@@ -277,6 +277,17 @@ int fastmld_ladder(const fastmld_interface *interface, const uint8_t *frame, uin
 
 int fastmld_check(const fastmld_interface *interface, const uint8_t *frame, uint32_t length, fastmld_message *message)
 {
-    return usual_frame(interface, frame, length, message) ? FASTMLD_ACCEPTED
-                                                          : fastmld_ladder(interface, frame, length, message);
+    const uint8_t kind = usual_kind(interface, frame, length);
+    const int query = kind == FASTMLD_GROUP_QUERY || kind == FASTMLD_GENERAL_QUERY;
+
+    if (kind == FASTMLD_NO_KIND)
+        return fastmld_ladder(interface, frame, length, message);
+    *message = (fastmld_message){
+        .kind = kind,
+        .asks = kind == FASTMLD_GROUP_QUERY ? FASTMLD_ASKS_GROUP : FASTMLD_ASKS_NOTHING,
+        .delay_ms = query ? be16(frame + USUAL_DELAY) : -1,
+        .destination = USUAL_DESTINATION,
+        .group = USUAL_GROUP,
+    };
+    return FASTMLD_ACCEPTED;
 }

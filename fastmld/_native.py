@@ -24,6 +24,7 @@ ROW = np.dtype(
         ("reserved", "u1", 3),
     ]
 )
+BUCKET = np.dtype([("tags", "u4", 8), ("rows", "u4", 8)])
 INTERFACE = np.dtype(
     [
         ("link_local", "u1", 16),
@@ -31,26 +32,16 @@ INTERFACE = np.dtype(
         ("rules", "u1"),
         ("present", "u1"),
         ("latest_general", "u4"),
+        ("latest_zero", "u4"),
         ("zeros", "u4"),
         ("delay_ms", "i4"),
-        ("reserved", "u4"),
         ("verdicts", "u8", 13),
         ("kinds", "u8", 7),
     ]
 )
-EVENT = np.dtype([("target", "u4"), ("delay_ms", "i4"), ("general", "u4"), ("is_general", "u4")])
-FOLD = np.dtype(
-    [
-        ("row", "u4"),
-        ("delay_ms", "i4"),
-        ("general", "u4"),
-        ("zeros", "u4"),
-        ("reset", "u1"),
-        ("flag_if_idle", "u1"),
-        ("flag_if_delaying", "u1"),
-        ("flag_known", "u1"),
-    ]
-)
+ANSWER = np.dtype([("target", "u4"), ("is_general", "u4")])
+GENERAL = np.dtype([("interface", "u4"), ("delay_ms", "i4")])
+FOLD = np.dtype([("general", "u4"), ("since", "u4"), ("delay_ms", "i4"), ("phase", "u4"), ("interface", "u4")])
 MOVE = np.dtype([("state", "u1"), ("set", "u1"), ("clear", "u1"), ("timer", "u1")])
 QUERY2 = np.dtype(
     [("sources_at", "i8"), ("row", "u4"), ("delay_ms", "i4"), ("sources", "u4"), ("fold", "u4")],
@@ -98,8 +89,10 @@ def check_layout(name: str, dtype: np.dtype[Any]) -> None:
 
 for _name, _dtype in {
     "fastmld_row": ROW,
+    "fastmld_bucket": BUCKET,
     "fastmld_interface": INTERFACE,
-    "fastmld_event": EVENT,
+    "fastmld_answer": ANSWER,
+    "fastmld_general": GENERAL,
     "fastmld_fold": FOLD,
     "fastmld_move": MOVE,
     "fastmld_template": TEMPLATE,

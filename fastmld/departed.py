@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from fastmld import _native
 from fastmld._native import NO_ROW, lib, pin
-from fastmld.groups import GroupTable, Rows
+from fastmld.groups import GroupTable, Rows, buckets_for, rows_for
 
 
 class Departed:
@@ -23,17 +23,17 @@ class Departed:
         return self._table.departed > 0
 
     def _room(self, rows: int) -> None:
-        self._slots = np.zeros(1 << max(6, (2 * rows - 1).bit_length()), np.uint64)
-        self._pinned = pin("uint64_t[]", self._slots)
-        self._c.slots = self._pinned
-        self._c.slots_log2 = len(self._slots).bit_length() - 1
+        self._buckets = buckets_for(rows)
+        self._pinned = pin("fastmld_bucket[]", self._buckets)
+        self._c.buckets = self._pinned
+        self._c.n_buckets = len(self._buckets)
 
     def add(self, rows: Rows) -> None:
         """Rows that were released, and are not here."""
         if not len(rows):
             return
         count = self._table.departed + len(rows)
-        if 2 * count > len(self._slots):
+        if count > rows_for(self._buckets):
             self.restore(np.concatenate((self.rows(), rows)))
             return
         self._table.departed = count
@@ -42,8 +42,8 @@ class Departed:
 
     def rows(self) -> Rows:
         """All of them, in no order."""
-        slots = self._slots[self._slots != 0]
-        rows: Rows = (slots & np.uint64(0xFFFFFFFF)).astype(np.uint32) - np.uint32(1)
+        taken = self._buckets["rows"]
+        rows: Rows = taken[taken != 0] - np.uint32(1)
         return rows
 
     def find(self, interface: int, addresses: npt.NDArray[np.uint8]) -> Rows:

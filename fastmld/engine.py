@@ -314,19 +314,18 @@ class Engine:
         if found.bad_interface:
             raise UnknownInterface(f"frame {first + found.bad_interface - 1} is of an interface that is not there")
         try:
-            if found.events:
-                generals = self._generals[: found.generals]
+            if found.folds or found.asked:
+                asked = self._asked[: found.asked]
                 self._members.v1.hear(
-                    self._events, self._folds.first(found.folds), self._answers[: found.answers],
-                    generals, self._records[generals], now_ms,
-                )  # fmt: skip
+                    self._folds.first(found.folds), self._answers[: found.answers], asked, self._records[asked], now_ms
+                )
             if heard.n_heard or heard.n_queries:
                 queried = self._queries[: heard.n_queries], self._hearing[: heard.n_heard]
                 self._members.hear_v2(*queried, frames.buffer, now_ms)
         finally:  # whatever happened: a row or an interface that is not settled is deaf from then on
             lib.fastmld_settle(
                 self._members.table.c, self._pinned_records, self._c_folds.row, found.folds,
-                self._pinned_scratch[-1], found.generals,
+                self._pinned_scratch[-1], found.asked,
             )  # fmt: skip
             hosts.settle(self._hearing[: heard.n_heard])
         if not heard.switched:
@@ -485,15 +484,16 @@ class Engine:
         if n <= self._scratch_size:
             return
         size = max(n, 4096)
-        events, folds, scratch = np.empty(size, _native.EVENT), Folds.of_size(size), np.empty(size, _native.FOLD)
-        answers, generals = np.empty(size, np.uint32), np.empty(size, np.uint32)
+        folds, scratch = Folds.of_size(size), np.empty(size + 1, _native.FOLD)
+        answers, generals = np.empty(size, _native.ANSWER), np.empty(size, _native.GENERAL)
+        asked = np.empty(size, np.uint32)
         c_folds = _native.ffi.new("fastmld_folds *")
         pinned = [pin(f"{ctype}[]", column) for ctype, column in zip(_FOLD_TYPES, (*folds, scratch), strict=True)]
         c_folds.row, c_folds.delay_ms, c_folds.deadline_ms, c_folds.flags, c_folds.key, c_folds.scratch = pinned
         self._pinned_scratch = (
-            pin("fastmld_event[]", events), c_folds, pin("uint32_t[]", answers), pin("uint32_t[]", generals)
+            c_folds, pin("fastmld_answer[]", answers), pin("fastmld_general[]", generals), pin("uint32_t[]", asked)
         )  # fmt: skip
-        self._events, self._folds, self._answers, self._generals = events, folds, answers, generals
+        self._folds, self._answers, self._asked = folds, answers, asked
         self._c_folds, self._pinned_folds = c_folds, pinned
         self._found = _native.ffi.new("fastmld_found *")
         self._queries, self._hearing = np.empty(size, _native.QUERY2), np.empty(size, np.uint32)

@@ -16,6 +16,9 @@ NO_DEADLINE = int(np.iinfo(np.int64).max)  # in the deadline_ms column: no timer
 NO_ROWS: Rows = np.empty(0, np.uint32)
 
 FEWEST_GAPS = 1024  # fewer are not worth closing
+_CACHE_LINE = 64  # octets
+_SLOTS_A_BUCKET: int = _native.BUCKET["rows"].shape[0]
+_SLOTS_A_ROW = 3  # of the index: one bucket in two hundred is full, and sends a look-up to the next
 _OCTETS_TO_JOIN = 256  # what joining a row takes at most besides the row, for a moment
 
 # Bits of the flags column.
@@ -44,7 +47,7 @@ class GroupTable:
         self.departed = 0  # rows that were left, but that are kept: something is left to say of them
         self._rows_of: dict[int, _Column] = {}
         self.c = _native.ffi.new("fastmld_table *")
-        for i in range(7):
+        for i in range(4):
             self.c.key[i] = secrets.randbits(64) | 1
         self.c.soonest_ms = NO_DEADLINE
         self._adopt(_Columns(BLOCK_ROWS))
@@ -75,15 +78,15 @@ class GroupTable:
         self.flags: npt.NDArray[np.uint8] = records["flags"]
 
     def _reindex(self, rows: int) -> None:
-        """An index of at most half load for so many rows, with what is listened to in it."""
-        self._index(np.flatnonzero(self.references[: self.used]).astype(np.uint32), _slots_for(rows))
+        """An index for so many rows, with what is listened to in it."""
+        self._index(np.flatnonzero(self.references[: self.used]).astype(np.uint32), buckets_for(rows))
 
-    def _index(self, rows: Rows, slots: npt.NDArray[np.uint64]) -> None:
-        """Index rows in these empty slots. Allocates nothing that could fail half way."""
-        self._slots = slots
-        self._pinned_slots = pin("uint64_t[]", slots)
-        self.c.slots = self._pinned_slots
-        self.c.slots_log2 = len(slots).bit_length() - 1
+    def _index(self, rows: Rows, buckets: npt.NDArray[np.void]) -> None:
+        """Index rows in these empty buckets. Allocates nothing that could fail half way."""
+        self._buckets = buckets
+        self._pinned_buckets = pin("fastmld_bucket[]", buckets)
+        self.c.buckets = self._pinned_buckets
+        self.c.n_buckets = len(buckets)
         lib.fastmld_index(self.c, pin("uint32_t[]", rows), len(rows))
 
     def reserve(self, n: int) -> None:
@@ -91,8 +94,8 @@ class GroupTable:
         np.empty(n * _OCTETS_TO_JOIN, np.uint8)  # a join is not undone half way, so what it will need must be there
         if self.used + n > len(self._records):
             self._grow(max(self.used + n, len(self._records) + len(self._records) // 2))
-        if 2 * (self.live + n) > len(self._slots):
-            self._reindex(self.live + n)
+        if self.live + n > rows_for(self._buckets):
+            self._reindex(max(self.live + n, self.live + self.live // 2))
 
     def find(self, interface: int, addresses: npt.NDArray[np.uint8]) -> Rows:
         """(N,) rows of (N, 16) addresses; NO_ROW where an address is not listened to."""
@@ -190,7 +193,7 @@ class GroupTable:
         closed = _Columns(len(kept))
         closed.records[: len(kept)] = self._records[kept]
         closed.deadline_ms[: len(kept)] = self.deadline_ms[kept]
-        slots = _slots_for(len(kept))
+        buckets = buckets_for(len(kept))
 
         for interface, column in columns.items():
             if len(column) or len(departed):  # which may be its own
@@ -199,12 +202,25 @@ class GroupTable:
                 del self._rows_of[interface]
         self.used = len(kept)
         self._adopt(closed)
-        self._index(rows[self.references[: self.used] != 0], slots)
+        self._index(rows[self.references[: self.used] != 0], buckets)
         return moved
 
 
-def _slots_for(rows: int) -> npt.NDArray[np.uint64]:
-    return np.zeros(1 << max(6, (2 * rows - 1).bit_length()), np.uint64)
+def buckets_for(rows: int) -> npt.NDArray[np.void]:
+    """Empty buckets of an index of so many rows."""
+    return _records(max(8, -(-_SLOTS_A_ROW * rows // _SLOTS_A_BUCKET)), _native.BUCKET)
+
+
+def rows_for(buckets: npt.NDArray[np.void]) -> int:
+    """How many rows they are for."""
+    return len(buckets) * _SLOTS_A_BUCKET // _SLOTS_A_ROW
+
+
+def _records(n: int, dtype: np.dtype[Any]) -> npt.NDArray[np.void]:
+    """(n,) records of zeros that begin where a cache line does: so none lies in one more of them than it has to."""
+    octets = np.zeros(n * dtype.itemsize + _CACHE_LINE, np.uint8)
+    start = -octets.ctypes.data % _CACHE_LINE
+    return octets[start : start + n * dtype.itemsize].view(dtype)
 
 
 class _Columns:
@@ -212,7 +228,7 @@ class _Columns:
 
     def __init__(self, rows: int) -> None:
         blocks = max(1, -(-rows // BLOCK_ROWS))
-        self.records = np.zeros(blocks * BLOCK_ROWS, _native.ROW)
+        self.records = _records(blocks * BLOCK_ROWS, _native.ROW)
         self.deadline_ms = np.full(blocks * BLOCK_ROWS, NO_DEADLINE, np.int64)
         self.earliest_ms = np.full(blocks, NO_DEADLINE, np.int64)
         self.latest_ms = np.full(blocks, -NO_DEADLINE - 1, np.int64)

@@ -131,24 +131,16 @@ class Memberships:
 
     # Frames
 
-    def hear(
-        self,
-        events: Any,
-        folds: Folds,
-        answers: npt.NDArray[np.uint32],
-        generals: Any,
-        queried: Any,
-        now_ms: int,
-    ) -> None:
+    def hear(self, folds: Folds, answers: Any, asked: Any, records: Any, now_ms: int) -> None:
         """Apply what classify found in a batch.
 
-        events, folds: of csrc/fastmld.h. answers: the events with delay 0, in order. generals: interfaces that heard a
-        General Query; queried: their records, with the folded Queries in zeros and delay_ms.
+        folds, answers: of csrc/fastmld.h. asked: interfaces that heard a General Query; records: theirs, with the
+        folded Queries in zeros and delay_ms.
         """
         try:
-            pools = self._pools(generals, queried, now_ms) if len(generals) else {}
+            pools = self._pools(asked, records, now_ms) if len(asked) else {}
             if len(answers):
-                self._answer(events[answers], {i: pool for i, (pool, zeros, _) in pools.items() if zeros}, now_ms)
+                self._answer(answers, {i: pool for i, (pool, zeros, _) in pools.items() if zeros}, now_ms)
             if len(folds.row):
                 self._hear_folds(folds, now_ms)
             for interface, (pool, zeros, delay_ms) in pools.items():
@@ -157,18 +149,18 @@ class Memberships:
             self.reindex()
             raise
 
-    def _pools(self, generals: Any, queried: Any, now_ms: int) -> dict[int, tuple[Rows, int, int]]:
+    def _pools(self, asked: Any, records: Any, now_ms: int) -> dict[int, tuple[Rows, int, int]]:
         """For each interface on which a General Query changes something: the rows it moves, its zeros, its delay.
 
         It changes nothing where no row is idle and no timer ends after the delay: two numbers tell.
         """
         table = self.table
-        zeros, delays = queried["zeros"], queried["delay_ms"].astype(np.int64)
-        bounds = self._bound_ms[generals]
-        quiet = ~self._idle.waiting[generals] & np.where(zeros > 0, bounds < now_ms, now_ms + delays >= bounds)
+        zeros, delays = records["zeros"], records["delay_ms"].astype(np.int64)
+        bounds = self._bound_ms[asked]
+        quiet = ~self._idle.waiting[asked] & np.where(zeros > 0, bounds < now_ms, now_ms + delays >= bounds)
         pools = {}
         for n in np.flatnonzero(~quiet).tolist():
-            interface, zero, delay_ms = int(generals[n]), int(zeros[n]), int(delays[n])
+            interface, zero, delay_ms = int(asked[n]), int(zeros[n]), int(delays[n])
             listed = self._idle.take(interface)
             self._idle.add(listed[table.fold[listed] != 0])  # what the batch says of those is known with that bit
             idle = listed[table.state[listed] == State.IDLE]
@@ -201,17 +193,17 @@ class Memberships:
         self.table.write(folds.row, _OUTCOMES[heard.outcome], now_ms, folds.delay_ms)
         self._raise_bounds(folds.row, now_ms, folds.delay_ms * heard.starts)
 
-    def _answer(self, asked: Any, pools: dict[int, Rows], now_ms: int) -> None:
+    def _answer(self, answers: Any, pools: dict[int, Rows], now_ms: int) -> None:
         """Queries with delay 0: each is answered at once, in the order of the Queries, while tokens last.
 
         Where they do not last, each row owes one Report, and rows that a specific Query named come first.
         """
         table = self.table
-        general = asked["is_general"] != 0
-        target = asked["target"]
+        general = answers["is_general"] != 0
+        target = answers["target"]
         specific = ~general
         rows = target[specific]
-        kept = np.ones(len(asked), np.bool_)
+        kept = np.ones(len(answers), np.bool_)
         kept[np.flatnonzero(specific)[~ANSWERS[table.state[rows]]]] = False
         kept[np.flatnonzero(general)[~np.isin(target[general], list(pools))]] = False
 

@@ -128,6 +128,8 @@ RUNGS: list[tuple[str, str, bytes]] = [
     ("accepted", "general_query", TAGGED),
     ("accepted", "group_query", frames.query(GROUP)),
     ("accepted", "group_query", frames.query(STRANGE, destination=frames.ALL_NODES)),
+    ("accepted", "group_query", frames.query(frames.ALL_NODES)),
+    ("accepted", "report", frames.report("ff05::1")),
     ("accepted", "group_query", frames.query("ff02::1")),
     ("accepted", "report", frames.report(GROUP)),
     ("accepted", "report", frames.report(STRANGE, delay_ms=5, extra=b"abc")),

@@ -16,17 +16,16 @@ enum { BATCH = 4096, BATCHES = 16, FRAMES = BATCH * BATCHES, SLOT = 168, FRAME_I
 
 static fastmld_table make_table(uint32_t groups)
 {
-    fastmld_table table = {.slots_log2 = 1};
+    fastmld_table table = {.n_buckets = 3 * groups / 8 + 1};
     uint64_t random = 1;
 
-    while (1u << table.slots_log2 < 2 * groups)
-        table.slots_log2++;
     table.rows = calloc(groups, sizeof *table.rows);
     table.deadline_ms = calloc(groups, sizeof *table.deadline_ms);
-    table.slots = calloc((size_t)1 << table.slots_log2, sizeof *table.slots);
+    table.buckets = aligned_alloc(64, sizeof *table.buckets * table.n_buckets);
+    memset(table.buckets, 0, sizeof *table.buckets * table.n_buckets);
     uint8_t *addresses = malloc((size_t)groups * 16);
     uint32_t *rows = malloc(groups * sizeof *rows);
-    for (int i = 0; i < 7; i++)
+    for (int i = 0; i < 4; i++)
         table.key[i] = random_next(&random);
     for (uint32_t i = 0; i < groups; i++)
         frame_group(addresses + 16 * (size_t)i, i);

@@ -4,9 +4,10 @@
 #include <stdlib.h>
 
 struct path {
-    fastmld_event *events;
     fastmld_folds folds;
-    uint32_t *answers, *generals;
+    fastmld_answer *answers;
+    fastmld_general *generals;
+    uint32_t *asked;
     fastmld_found found;
     fastmld_heard2 heard;
 };
@@ -24,15 +25,15 @@ static void *array(size_t n, size_t size)
 struct path *path_new(uint32_t n, uint32_t n_interfaces)
 {
     struct path *path = array(1, sizeof *path);
-    path->events = array(n, sizeof *path->events);
     path->folds.row = array(n, sizeof *path->folds.row);
     path->folds.delay_ms = array(n, sizeof *path->folds.delay_ms);
     path->folds.deadline_ms = array(n, sizeof *path->folds.deadline_ms);
     path->folds.flags = array(n, sizeof *path->folds.flags);
     path->folds.key = array(n, sizeof *path->folds.key);
-    path->folds.scratch = array(n, sizeof *path->folds.scratch);
+    path->folds.scratch = array(n + 1, sizeof *path->folds.scratch);
     path->answers = array(n, sizeof *path->answers);
     path->generals = array(n, sizeof *path->generals);
+    path->asked = array(n, sizeof *path->asked);
     path->heard = (fastmld_heard2){
         .hosts = array(n_interfaces, sizeof *path->heard.hosts), .queries = array(n, sizeof *path->heard.queries),
         .heard = array(n_interfaces, sizeof *path->heard.heard),
@@ -44,7 +45,6 @@ struct path *path_new(uint32_t n, uint32_t n_interfaces)
 
 void path_free(struct path *path)
 {
-    free(path->events);
     free(path->folds.row);
     free(path->folds.delay_ms);
     free(path->folds.deadline_ms);
@@ -53,6 +53,7 @@ void path_free(struct path *path)
     free(path->folds.scratch);
     free(path->answers);
     free(path->generals);
+    free(path->asked);
     free(path->heard.hosts);
     free(path->heard.queries);
     free(path->heard.heard);
@@ -64,7 +65,7 @@ uint32_t path_classify(struct path *path, const fastmld_table *table, fastmld_in
 {
     fastmld_classify(table, interfaces, n_interfaces, batch->buffer, batch->offsets, batch->lengths,
                      batch->interfaces, batch->interface_step, batch->n, batch->verdicts, batch->kinds,
-                     path->events, &path->folds, path->answers, path->generals, &path->found, &path->heard);
+                     &path->folds, path->answers, path->generals, path->asked, &path->found, &path->heard);
     return path->found.bad_interface;
 }
 
@@ -74,8 +75,8 @@ static uint32_t answers_to(const struct path *path, uint32_t row, uint32_t inter
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < path->found.answers; i++) {
-        const fastmld_event *event = &path->events[path->answers[i]];
-        n += event->target == (event->is_general ? interface : row);
+        const fastmld_answer *answer = &path->answers[i];
+        n += answer->target == (answer->is_general ? interface : row);
     }
     return n;
 }
@@ -92,15 +93,15 @@ void path_told(const struct path *path, const fastmld_table *table, const fastml
             .state = key & 7, .flags = path->folds.flags[i], .deadline_ms = path->folds.deadline_ms[i],
         };
     }
-    for (uint32_t i = 0; i < path->found.generals; i++) {
-        const uint32_t index = path->generals[i];
+    for (uint32_t i = 0; i < path->found.asked; i++) {
+        const uint32_t index = path->asked[i];
         all[i] = (struct told_all){
             .interface = index, .delay_ms = interfaces[index].delay_ms, .zeros = interfaces[index].zeros,
             .answers = answers_to(path, UINT32_MAX, index),
         };
     }
     *n_told = path->found.folds;
-    *n_all = path->found.generals;
+    *n_all = path->found.asked;
 }
 
 const fastmld_heard2 *path_heard(const struct path *path)
@@ -120,7 +121,7 @@ void path_settle_hosts(struct path *path)
 
 void path_settle(struct path *path, const fastmld_table *table, fastmld_interface *interfaces)
 {
-    fastmld_settle(table, interfaces, path->folds.row, path->found.folds, path->generals, path->found.generals);
+    fastmld_settle(table, interfaces, path->folds.row, path->found.folds, path->asked, path->found.asked);
 }
 
 int path_row_is_clear(const fastmld_row *row)
@@ -130,7 +131,7 @@ int path_row_is_clear(const fastmld_row *row)
 
 int path_interface_is_clear(const fastmld_interface *interface)
 {
-    return interface->latest_general == 0 && interface->zeros == 0 && interface->delay_ms == -1;
+    return interface->latest_general == 0 && interface->latest_zero == 0 && interface->zeros == 0 && interface->delay_ms == -1;
 }
 
 uint64_t path_emit(const fastmld_table *table, const fastmld_template *templates, const uint32_t *rows,

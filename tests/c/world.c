@@ -70,15 +70,12 @@ static void make_table(struct world *world)
 {
     uint8_t addresses[MAX_ROWS][16];
     uint32_t rows[MAX_ROWS];
-    uint32_t slots_log2 = 1 + world_below(world, 3);
     const uint32_t joins = world_below(world, MAX_ROWS + 1);
 
-    while ((1u << slots_log2) < 2 * joins)
-        slots_log2++;
-    world->table.slots_log2 = slots_log2;
+    world->table.n_buckets = joins / 8 + 1 + world_below(world, 8); /* down to more slots than rows by one */
     world->table.rows = calloc(MAX_ROWS, sizeof *world->table.rows);
-    world->table.slots = calloc((size_t)1 << slots_log2, sizeof *world->table.slots);
-    for (int i = 0; i < 7; i++)
+    world->table.buckets = calloc(world->table.n_buckets, sizeof *world->table.buckets);
+    for (int i = 0; i < 4; i++)
         world->table.key[i] = world_below(world, 8) ? random_next(&world->random) : 0; /* poor keys: collisions */
     world->table.deadline_ms = calloc(MAX_ROWS, sizeof *world->table.deadline_ms);
     for (uint32_t row = 0; row < MAX_ROWS; row++)
@@ -120,7 +117,7 @@ static void make_table(struct world *world)
     fastmld_remove(&world->table, rows, gone);
     if (world_below(world, 4) == 0) { /* the index built anew */
         uint32_t left = 0;
-        memset(world->table.slots, 0, sizeof *world->table.slots << slots_log2);
+        memset(world->table.buckets, 0, sizeof *world->table.buckets * world->table.n_buckets);
         for (uint32_t row = 0; row < world->n_rows; row++)
             if (world->listened[row])
                 rows[left++] = row;
@@ -167,5 +164,5 @@ void world_free(struct world *world)
     free(world->table.deadline_ms);
     free(world->table.earliest_ms);
     free(world->table.latest_ms);
-    free(world->table.slots);
+    free(world->table.buckets);
 }
