@@ -18,7 +18,7 @@ from fastmld.links.memory import Wire
 
 GROUPS = 50
 HURRY = {
-    "_JOINS_WITHIN_MS": 500, "_GRACE_MS": 100, "_FLOOD_MS": 1200, "_ASKED_WITHIN_MS": 500, "_BACK_WITHIN_MS": 4000,
+    "_JOINS_WITHIN_MS": 3000, "_GRACE_MS": 300, "_FLOOD_MS": 1200, "_BACK_WITHIN_MS": 8000,
     "GROUPS": GROUPS,
 }  # fmt: skip
 
@@ -51,7 +51,8 @@ def test_every_group_answered(in_a_hurry: None, capsys: pytest.CaptureFixture[st
 
 def test_one_group_is_not_answered_for(in_a_hurry: None) -> None:
     playing, performance = play()
-    # Its first Report has been decided on already, so it is seen once.
+    # Once it has been said that it was joined.
+    playing._runtime.engine.advance(playing._runtime.now_ms())
     playing._runtime.leave(0, "ff05::1:7")
     failures = (performance.play() or "").split("; ")
     assert [failure.partition(" answered")[0] for failure in failures] == [
@@ -68,14 +69,14 @@ def test_answers_in_the_wrong_version_are_a_failure(in_a_hurry: None, monkeypatc
 
     monkeypatch.setattr(stage, "Engine", Stubborn)
     failures = (play()[1].play() or "").split("; ")
-    assert failures == [
-        "0 of 50 groups answered the MLDv1 Query, in these Reports: none",
-        "the listener said that it spoke mldv2",
-    ]
+    assert [failure.partition(", in these")[0] for failure in failures] == [
+        "0 of 50 groups answered the MLDv1 Query", "the listener said that it spoke mldv2",
+    ]  # fmt: skip
 
 
 def test_a_querier_that_does_not_turn_is_a_failure(in_a_hurry: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(MemoryStage, "speak", lambda *_: None)
+    monkeypatch.setattr(demo, "_ASKED_WITHIN_MS", 1000)
     failures = (play()[1].play() or "").split("; ")
     assert failures == ["the MLDv1 Query did not come", "the listener said that it spoke mldv2"]
 
@@ -136,20 +137,25 @@ def test_what_the_far_end_counts() -> None:
 
 
 def test_what_the_far_end_counts_in_mldv2() -> None:
-    """Records that say EXCLUDE are answers; others are passed over, sources, auxiliary data and all."""
+    """IS_EX is an answer, before a Query TO_EX; others are passed over, sources, auxiliary data and all."""
     wire = Wire()
     far = FarEnd(wire.tap(), frames.address("ff05::1:0"), 4)
     listener = wire.tap()
+    joined = frames.report2((frames.record(4, "ff05::1:1"), frames.record(2, "ff05::1:2")))
+    listener.send(FrameBatch.from_list([joined]), 0)
+    far.listen(0)
+    assert far.delays_ms.tolist() == [-1, 0, -1, -1]
     far.asked(0, 1000)
     source = frames.address("2001:db8::1")
     include, allow = frames.record(1, "ff05::1:2", (source, source)), frames.record(5, "ff05::1:2", (source,))
     auxiliary = frames.record(2, "ff05::1:3")
     auxiliary = auxiliary[:1] + b"\x01" + auxiliary[2:] + b"aux."
-    answer = frames.report2((include, auxiliary, allow, frames.record(4, "ff05::1:1"), frames.record(2, "ff05::1:4")))
+    others = frames.record(4, "ff05::1:0"), frames.record(2, "ff05::1:4")
+    answer = frames.report2((include, auxiliary, allow, frames.record(2, "ff05::1:1"), *others))
     listener.send(FrameBatch.from_list([answer]), 10)
     far.listen(10)
     assert far.delays_ms.tolist() == [-1, 10, -1, 10]
-    assert far.reports == far.reports_since == Counter({2: 1})
+    assert (far.reports, far.reports_since) == (Counter({2: 2}), Counter({2: 1}))
     assert not far.left.any()
     gone = [frames.report2((frames.record(3, "ff05::1:1"),)), frames.done("ff05::1:0"), frames.done("ff05::1:3")]
     listener.send(FrameBatch.from_list(gone), 20)

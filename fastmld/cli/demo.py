@@ -109,9 +109,7 @@ class _Play:
     def __init__(self, stage: Stage) -> None:
         self._stage, self._far = stage, stage.far
         self._answers: list[_Answer] = []
-        self._modes: list[
-            tuple[int, str]
-        ] = []  # of the listener, as it says, each with the time of the first word of it
+        self._modes: list[tuple[int, str]] = []  # of the listener, and when it first said so
         self._flood = _Flood()
         self._failures: list[str] = []
         self._live: Live | None = None
@@ -149,7 +147,6 @@ class _Play:
 
     def _join(self) -> None:
         """The listener joins, and says so."""
-        self._far.asked(monotonic_ms(), _JOINS_WITHIN_MS)
         self._watch("joining", _JOINS_WITHIN_MS, lambda: self._far.answered == GROUPS)
         self._judge("joined", self._far.answered)
 

@@ -35,6 +35,7 @@ class FarEnd:
         self.flooded = 0
         self.reports, self.reports_since = Counter[int](), Counter[int]()
         self.window_ms = self._asked_ms = 0
+        self._record_type = _TO_EXCLUDE
         self.delays_ms = np.full(n, -1, np.int64)
         self.left = np.zeros(n, np.bool_)
         self._high, self._low = np.frombuffer(first, ">u8").astype(np.uint64)
@@ -45,8 +46,12 @@ class FarEnd:
         return int(np.count_nonzero(self.delays_ms >= 0))
 
     def asked(self, now_ms: int, window_ms: int) -> None:
-        """A Query with this Maximum Response Delay went out: what is reported from now on answers it."""
+        """A Query with this Maximum Response Delay went out: what is reported from now on answers it.
+
+        Before the first one it is State-Change Reports that count: of groups that were joined.
+        """
         self._asked_ms, self.window_ms = now_ms, window_ms
+        self._record_type = _IS_EXCLUDE
         self.reports_since = Counter[int]()
         self.delays_ms = np.full(len(self.delays_ms), -1, np.int64)
 
@@ -55,8 +60,8 @@ class FarEnd:
         while (frames := self.link.receive(now_ms)) is not None:
             reports = {1: _messages(frames, _REPORT), 2: _messages(frames, _REPORT2)}
             records = _records(frames, reports[2])
-            wanted = np.isin(records["type"], (_IS_EXCLUDE, _TO_EXCLUDE))
-            reported = np.concatenate([_groups(frames, reports[1]), records["group"][wanted]])
+            said = records["group"][records["type"] == self._record_type]
+            reported = np.concatenate([_groups(frames, reports[1]), said])
             taken_back = records["group"][records["type"] == _TO_INCLUDE]
             left = np.concatenate([_groups(frames, _messages(frames, _DONE)), taken_back])
             self.link.release()

@@ -39,9 +39,8 @@ def do(name: str, call: str, group: str, named: Any) -> None:
     elif call in OF_A_SOURCE:
         to.setsockopt(IPV6, OF_A_SOURCE[call], request + storage(named))
     else:
-        to.setsockopt(
-            IPV6, FILTER, request + struct.pack("=II", MODES[call], len(named)) + b"".join(map(storage, named))
-        )
+        request += struct.pack("=II", MODES[call], len(named)) + b"".join(map(storage, named))
+        to.setsockopt(IPV6, FILTER, request)
 
 
 print(flush=True)
