@@ -117,7 +117,10 @@ class GroupTable:
         self.used += added
         self.live += added
         self._rows_of.setdefault(interface, _Column()).extend(new)
-        np.add.at(self.references, rows, 1)
+        if added == len(rows):
+            self.references[new] = 1
+        else:
+            np.add.at(self.references, rows, 1)
         return new
 
     def write(
