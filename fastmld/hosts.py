@@ -95,11 +95,17 @@ class Hosts:
         """
         host = self.host[heard]
         v1 = host["v1_general_ms"] >= 0
-        self._adopt_querier(heard[v1 & (host["told_v1"] != 0)], "_v1")
-        asked = heard[v1]
-        window_ms = 1000 * self.interval_s[asked] * self.robustness[asked] + host["v1_general_ms"][v1]
-        self.v1_until_ms[asked] = now_ms + window_ms
+        sooner = self._learn_v1(heard[v1], host[v1], now_ms) if v1.any() else heard[:0]
         self._adopt_querier(heard[host["told"] != 0], "")
+        return sooner
+
+    def _learn_v1(
+        self, asked: npt.NDArray[np.uint32], host: npt.NDArray[np.void], now_ms: int
+    ) -> npt.NDArray[np.uint32]:
+        """The same, as far as MLDv1 General Queries say it."""
+        self._adopt_querier(asked[host["told_v1"] != 0], "_v1")
+        window_ms = 1000 * self.interval_s[asked] * self.robustness[asked] + host["v1_general_ms"]
+        self.v1_until_ms[asked] = now_ms + window_ms
         sooner = asked[self.v1_until_ms[asked] < self.v1_check_ms[asked]]
         self.v1_check_ms[sooner] = self.v1_until_ms[sooner]
         return sooner

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fastmld._native import NO_ROW
 from fastmld.addresses import are_ssm
 from fastmld.filters import Filters
-from fastmld.groups import Rows
+from fastmld.groups import Rows, each_once
 from fastmld.hosts import NONE, Hosts
 from fastmld.interface import Interface
 from fastmld.listener_v2 import EXCLUDE, NOT_LISTENING, Filter
@@ -65,7 +65,7 @@ class Listeners:
             interface.ssm_exclude += int(are_ssm(addresses).sum())
         self._of(interface).join(interface, addresses, delay_ms, now_ms)
         if self.filters:
-            self.v2.recount(interface, np.unique(self.table.find(interface.index, addresses)), now_ms)
+            self.v2.recount(interface, each_once(self.table.find(interface.index, addresses)), now_ms)
 
     def leave(self, interface: Interface, rows: Rows, last: Rows, now_ms: int) -> None:
         """Rows that have one anonymous listener less; a row twice has two less. last: those that have none any more."""

@@ -27,6 +27,7 @@ from fastmld.groups import (
     REPORTED,
     GroupTable,
     Rows,
+    each_once,
 )
 from fastmld.hosts import Hosts
 from fastmld.interface import Interface
@@ -210,7 +211,7 @@ class Memberships:
         owner = target.astype(np.int64)
         owner[specific] = table.interface[rows]
         short: list[tuple[Rows, Rows, int]] = []
-        for index in np.unique(owner[kept]).tolist():
+        for index in each_once(owner[kept]).tolist():
             of_interface = kept & (owner == index)
             pool = pools.get(index, NO_ROWS)
             named = target[of_interface & specific]
@@ -220,7 +221,7 @@ class Memberships:
                 budget.take(wanted, now_ms)
                 continue
             kept &= ~of_interface
-            named = np.unique(named)
+            named = each_once(named)
             others = pool[~np.isin(pool, named)]
             # What is owed already goes before the answers to General Queries.
             wanted = len(named) + (0 if index in self._debts else len(others))

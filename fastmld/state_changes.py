@@ -15,7 +15,7 @@ from fastmld.agenda import Agenda
 from fastmld.constants import CHANGE_TO_EXCLUDE_MODE, CHANGE_TO_INCLUDE_MODE
 from fastmld.departed import Departed
 from fastmld.filters import Filters
-from fastmld.groups import LISTED_UNSAID, NO_ROWS, GroupTable, Rows
+from fastmld.groups import LISTED_UNSAID, NO_ROWS, GroupTable, Rows, each_once
 from fastmld.hosts import NONE, Hosts
 from fastmld.interface import Interface
 from fastmld.listener_v1 import State
@@ -121,7 +121,7 @@ class StateChanges:
         """Say what was changed since the last call that was no local one, all of it at once."""
         for index in sorted(self._changed):
             if index not in self._speaker:
-                rows = np.unique(np.concatenate(self._changed.pop(index)))
+                rows = each_once(np.concatenate(self._changed.pop(index)))
                 self.say(self._interfaces[index], rows, self._changed_ms, now_ms)
 
     def say_at_once(self, interface: Interface, rows: Rows, at_ms: int, now_ms: int) -> None:
