@@ -65,25 +65,27 @@ typedef struct {
 /* Bits of fastmld_row.state that C goes by. */
 enum {
     FASTMLD_STATE_RUNS = 1,     /* its timer runs, until its deadline */
-    FASTMLD_STATE_MOVES = 2     /* and a General Query may move it */
+    FASTMLD_STATE_MOVES = 2     /* a General Query may have it end sooner, or start it where none runs */
 };
 
 enum { FASTMLD_BLOCK_ROWS = 64 };
 
 /*
- * The rows, their deadlines, timers by blocks of FASTMLD_BLOCK_ROWS, and the index from (interface, address) to row: open
- * addressing, a power of two of slots, tag << 32 | row + 1 in each. earliest_ms and latest_ms are bounds, not more: no timer
- * that runs in a block ends before the one, none that moves after the other, and no timer at all before soonest_ms.
+ * The rows, their deadlines, bounds of those, and the index from (interface, address) to row: open addressing, a power of two
+ * of slots, tag << 32 | row + 1 in each. The bounds are not more than that: in a block of FASTMLD_BLOCK_ROWS no timer that runs
+ * ends before earliest_ms, and no row that moves has a deadline after latest_ms; nor does any of an interface after
+ * interface_latest_ms. No timer at all ends before soonest_ms.
  */
 typedef struct {
     fastmld_row *rows;
     int64_t *deadline_ms;       /* by row; INT64_MAX: no timer */
     int64_t *earliest_ms;
     int64_t *latest_ms;
+    int64_t *interface_latest_ms;
     int64_t soonest_ms;
     uint64_t *slots;
     uint32_t slots_log2;
-    uint32_t reserved;
+    uint32_t soonest_row;       /* C's own: where soonest_ms was found last */
     uint64_t key[7];            /* secret: addresses are chosen by strangers */
 } fastmld_table;
 
@@ -198,16 +200,41 @@ void fastmld_write(fastmld_table *table, uint64_t seed, const uint32_t *rows, ui
                    const fastmld_move *moves, uint32_t move_step, const int64_t *now_ms, uint32_t now_step,
                    const int32_t *delays_ms, uint32_t delay_step);
 
-/*
- * Take out of n blocks the timers of an interface (-1: of any) that end by due_ms, and those that move and end after later_ms:
- * their rows, which the caller moves on. The bounds of the blocks become those of what is left. Returns how many rows;
- * rows_out has room for all of the blocks.
- */
-uint32_t fastmld_take(fastmld_table *table, const uint32_t *blocks, uint32_t n, int32_t interface, int64_t due_ms,
-                      int64_t later_ms, uint32_t *rows_out);
+/* What was taken, in numbers. first_ms, last_ms: the least and the greatest deadline. */
+typedef struct {
+    int64_t first_ms, last_ms;
+    uint32_t rows;
+    uint8_t states;             /* 1 << state, of all of them */
+    uint8_t flags;              /* of all of them */
+    uint16_t reserved;
+} fastmld_taken;
 
-/* Make the bounds of n blocks exact. */
+/*
+ * Take out of n blocks (NULL: of the first n, which are all there are) the timers of an interface (-1: of any) that end by
+ * due_ms, and the rows that move and whose deadlines are after later_ms: their rows, in order, which the caller moves on. The
+ * bounds of the blocks become those of what is left, and so does soonest_ms if they are all. rows_out has room for all of the
+ * blocks.
+ */
+void fastmld_take(fastmld_table *table, const uint32_t *blocks, uint32_t n, int32_t interface, int64_t due_ms,
+                  int64_t later_ms, uint32_t *rows_out, fastmld_taken *taken);
+
+/* An interface on which the General Queries of a batch find rows that move and whose deadlines are after after_ms: too late. */
+typedef struct {
+    uint32_t interface;
+    uint32_t zeros;             /* these two as in fastmld_interface */
+    int64_t delay_ms;
+    int64_t after_ms;
+} fastmld_late;
+
+/* Of n interfaces that heard a General Query at now_ms, those that may have such rows. Returns how many. */
+uint32_t fastmld_find_late(const fastmld_table *table, const fastmld_interface *interface, const uint32_t *generals, uint32_t n,
+                           int64_t now_ms, fastmld_late *late);
+
+/* Make the bounds of n blocks exact (NULL: of the first n). */
 void fastmld_bound(fastmld_table *table, const uint32_t *blocks, uint32_t n);
+
+/* Make soonest_ms exact, in a table of n blocks; it. */
+int64_t fastmld_soonest(fastmld_table *table, uint32_t n);
 
 /* What the frames of one interface have in common. */
 typedef struct {

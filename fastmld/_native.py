@@ -52,6 +52,7 @@ FOLD = np.dtype(
     ]
 )
 MOVE = np.dtype([("state", "u1"), ("set", "u1"), ("clear", "u1"), ("timer", "u1")])
+LATE = np.dtype([("interface", "u4"), ("zeros", "u4"), ("delay_ms", "i8"), ("after_ms", "i8")])
 TEMPLATE = np.dtype([("frame", "u1", 96), ("length", "u4"), ("interface", "u4")])
 
 
@@ -69,6 +70,7 @@ for _name, _dtype in {
     "fastmld_event": EVENT,
     "fastmld_fold": FOLD,
     "fastmld_move": MOVE,
+    "fastmld_late": LATE,
     "fastmld_template": TEMPLATE,
 }.items():
     check_layout(_name, _dtype)

@@ -231,11 +231,14 @@ class Engine:
         if found.bad_interface:
             raise UnknownInterface(f"frame {found.bad_interface - 1} is of an interface that is not there")
         if found.events:
-            generals = self._generals[: found.generals]
+            late = lib.fastmld_find_late(
+                self._members.table.c, self._pinned_records, self._pinned_scratch[-1], found.generals, now_ms,
+                self._pinned_late,
+            )  # fmt: skip
             try:
                 self._members.hear(
                     self._events, self._folds.first(found.folds), self._answers[: found.answers],
-                    generals, self._records[generals], now_ms,
+                    self._late[:late].tolist(), now_ms,
                 )  # fmt: skip
             finally:  # whatever happened: a row or an interface that is not settled is deaf from then on
                 lib.fastmld_settle(
@@ -387,13 +390,15 @@ class Engine:
         size = max(n, 4096)
         events, folds, scratch = np.empty(size, _native.EVENT), Folds.of_size(size), np.empty(size, _native.FOLD)
         answers, generals = np.empty(size, np.uint32), np.empty(size, np.uint32)
+        late = np.empty(size, _native.LATE)
         c_folds = _native.ffi.new("fastmld_folds *")
         pinned = [pin(f"{ctype}[]", column) for ctype, column in zip(_FOLD_TYPES, (*folds, scratch), strict=True)]
         c_folds.row, c_folds.delay_ms, c_folds.deadline_ms, c_folds.flags, c_folds.key, c_folds.scratch = pinned
         self._pinned_scratch = (
             pin("fastmld_event[]", events), c_folds, pin("uint32_t[]", answers), pin("uint32_t[]", generals)
         )  # fmt: skip
-        self._events, self._folds, self._answers, self._generals = events, folds, answers, generals
+        self._pinned_late = pin("fastmld_late[]", late)
+        self._events, self._folds, self._answers, self._late = events, folds, answers, late
         self._c_folds, self._pinned_folds = c_folds, pinned
         self._found = _native.ffi.new("fastmld_found *")
         self._scratch_size = size  # last: had there been no memory, C would write where there is none

@@ -20,7 +20,6 @@ _OCTETS_TO_JOIN = 256  # what joining a row takes at most besides the row, for a
 # Bits of the flags column.
 LAST_REPORTER = 1  # RFC 2710 section 5's flag
 REPORTED = 2  # some Report said that we listen, and no Done took it back
-LISTED_IDLE = 4  # in the pile of rows that became idle
 LISTED_OVERDUE = 8  # in the queue of rows that owe a Report
 LISTED_URGENT = 16  # in the queue of those that owe it to a Query for their own address
 REPEATS = 32  # Reports are to be repeated: how often, says the repeats column
@@ -30,7 +29,8 @@ class GroupTable:
     """Columns over rows, and the keyed index from (interface, address) to row.
 
     address (16,)u1, references u4, interface u2, state u1, flags u1, repeats u1: views of the records that C shares.
-    deadline_ms i8. earliest_ms, latest_ms i8: by blocks of BLOCK_ROWS rows, the bounds of their timers (timers.py).
+    deadline_ms i8. Bounds of it, i8 (timers.py): earliest_ms, latest_ms by blocks of BLOCK_ROWS rows, and
+    interface_latest_ms by interface.
     Rows of addresses that were left stay as gaps until `compact`.
     """
 
@@ -43,6 +43,10 @@ class GroupTable:
         for i in range(7):
             self.c.key[i] = secrets.randbits(64) | 1
         self.c.soonest_ms = NO_DEADLINE
+        self.interface_latest_ms = np.full(1 << 16, -NO_DEADLINE - 1, np.int64)
+        self._pinned_latest = self.c.interface_latest_ms = pin("int64_t[]", self.interface_latest_ms)
+        self._now_ms, self._delay_ms = np.zeros(1, np.int64), np.zeros(1, np.int32)
+        self._pinned_now, self._pinned_delay = pin("int64_t[]", self._now_ms), pin("int32_t[]", self._delay_ms)
         self._adopt(_Columns(BLOCK_ROWS))
         self._reindex(BLOCK_ROWS)
 
@@ -121,12 +125,19 @@ class GroupTable:
 
         Timers that are drawn end 1 to delays_ms after now_ms, those that are set at now_ms: numbers, or (N,) of them.
         """
-        now = np.atleast_1d(np.asarray(now_ms, np.int64))
-        delays = np.atleast_1d(np.asarray(delays_ms, np.int32))
+        now, delay = self._pinned_now, self._pinned_delay
+        each_now, each_delay = isinstance(now_ms, np.ndarray), isinstance(delays_ms, np.ndarray)
+        if each_now:
+            now = pin("int64_t[]", now_ms)
+        else:
+            now[0] = now_ms
+        if each_delay:
+            delay = pin("int32_t[]", delays_ms)
+        else:
+            delay[0] = delays_ms
         lib.fastmld_write(
-            self.c, self._seed, pin("uint32_t[]", np.ascontiguousarray(rows)), len(rows),
-            pin("fastmld_move[]", moves), int(len(moves) > 1), pin("int64_t[]", now), int(len(now) > 1),
-            pin("int32_t[]", delays), int(len(delays) > 1),
+            self.c, self._seed, pin("uint32_t[]", rows), len(rows), pin("fastmld_move[]", moves), len(moves) > 1,
+            now, each_now, delay, each_delay,
         )  # fmt: skip
 
     def release(self, interface: int, rows: Rows) -> None:
