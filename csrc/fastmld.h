@@ -243,10 +243,14 @@ typedef struct {
     uint32_t interface;
 } fastmld_template;
 
-/* Build n frames back to back into out (room for 90 * n): kinds[i] is FASTMLD_REPORT or FASTMLD_DONE. Returns octets written. */
-uint64_t fastmld_emit(const fastmld_table *table, const fastmld_template *templates, const uint32_t *rows,
-                      const uint32_t *template_index, const uint8_t *kinds, uint32_t n, uint8_t *out,
-                      int64_t *offsets, uint32_t *lengths, uint32_t *interfaces);
+/*
+ * Build n frames of one kind, FASTMLD_REPORT or FASTMLD_DONE, back to back into out, from octet `at` on (room for 90 * n), and
+ * say where they are in the columns from `first` on. template_index is of each frame, or of all of them when template_step is
+ * 0. Returns where in out they end.
+ */
+uint64_t fastmld_emit(const fastmld_table *table, const fastmld_template *templates, const uint32_t *rows, uint32_t n,
+                      uint8_t kind, const uint32_t *template_index, uint32_t template_step, uint8_t *out, uint64_t at,
+                      uint32_t first, int64_t *offsets, uint32_t *lengths, uint32_t *interfaces);
 
 /* Copy n frames that lie anywhere in memory one behind the other into out. */
 void fastmld_gather(const uint64_t *pointers, const uint32_t *lengths, uint32_t n, uint8_t *out);

@@ -42,7 +42,14 @@ class FrameBatch:
     @property
     def interfaces(self) -> npt.NDArray[np.uint32]:
         """(N,) uint32: the interface of each frame."""
+        if self._interfaces.shape == self.offsets.shape:
+            return self._interfaces
         return np.broadcast_to(self._interfaces, self.offsets.shape)
+
+    @property
+    def sole_interface(self) -> int | None:
+        """The interface of all frames; None where that is not known."""
+        return int(self._interfaces[0]) if len(self._interfaces) == 1 else None
 
     @classmethod
     def from_list(cls, frames: Iterable[bytes], interfaces: int | npt.ArrayLike = 0) -> FrameBatch:

@@ -19,6 +19,7 @@ from fastmld.groups import LAST_REPORTER, Rows
 from fastmld.interface import Interface, own_mac
 from fastmld.listener_v1 import SHOWN
 from fastmld.memberships import Memberships
+from fastmld.outbox import Outgoing
 
 VERDICTS: Final = (
     "accepted", "truncated", "not_mld", "malformed", "fragmented", "bad_hop_limit", "no_router_alert", "bad_source",
@@ -260,29 +261,26 @@ class Engine:
         """
         taken = self._members.outbox.take(limit)
         n = sum(len(outgoing.rows) for outgoing in taken)
-        rows = np.empty(n, np.uint32)
-        templates = np.empty(n, np.uint32)
-        kinds = np.empty(n, np.uint8)
-        times_ms = np.empty(n, np.int64)
-        end = 0
-        for outgoing in taken:
-            part = slice(end, end := end + len(outgoing.rows))
-            rows[part], templates[part] = outgoing.rows, outgoing.templates
-            kinds[part], times_ms[part] = outgoing.kind, outgoing.times_ms
-        buffer = np.empty(_LONGEST_FRAME * n, np.uint8)
-        frames = FrameBatch(buffer, np.empty(n, np.int64), np.empty(n, np.uint32), np.empty(n, np.uint32), times_ms)
-        if not n:
-            self._members.tidy()
-            return frames
-        octets = lib.fastmld_emit(
-            self._members.table.c, self._pinned_templates, pin("uint32_t[]", rows), pin("uint32_t[]", templates),
-            pin("uint8_t[]", kinds), n, pin("uint8_t[]", buffer), pin("int64_t[]", frames.offsets),
-            pin("uint32_t[]", frames.lengths), pin("uint32_t[]", frames._interfaces),
+        buffer, times_ms = np.empty(_LONGEST_FRAME * n, np.uint8), np.empty(n, np.int64)
+        offsets, lengths, interfaces = np.empty(n, np.int64), np.empty(n, np.uint32), np.empty(n, np.uint32)
+        out, columns = pin("uint8_t[]", buffer), (
+            pin("int64_t[]", offsets), pin("uint32_t[]", lengths), pin("uint32_t[]", interfaces)
         )  # fmt: skip
-        frames.buffer = buffer[:octets]
-        self._count_sent(templates, kinds)
+        first, octets, sole = 0, 0, bool(taken)
+        for outgoing in taken:
+            some, template = len(outgoing.rows), outgoing.templates
+            alike = isinstance(template, int)
+            sole = sole and alike and template == taken[0].templates
+            octets = lib.fastmld_emit(
+                self._members.table.c, self._pinned_templates, pin("uint32_t[]", outgoing.rows), some, outgoing.kind,
+                _native.ffi.new("uint32_t *", template) if alike else pin("uint32_t[]", template), not alike,
+                out, octets, first, *columns,
+            )  # fmt: skip
+            times_ms[first : first + some] = outgoing.times_ms
+            self._count_sent(outgoing)
+            first += some
         self._members.tidy()
-        return frames
+        return FrameBatch(buffer[:octets], offsets, lengths, interfaces[:1] if sole else interfaces, times_ms)
 
     def next_deadline_ms(self) -> int | None:
         """When `advance` has something to do: a timer ends, or a token lets something out. None: nothing is pending."""
@@ -375,14 +373,19 @@ class Engine:
         self._templates[at] = interface.template()
         self._members.template_of[interface.index] = at
 
-    def _count_sent(self, templates: npt.NDArray[np.uint32], kinds: npt.NDArray[np.uint8]) -> None:
-        done = kinds == lib.FASTMLD_DONE
-        dones = np.bincount(templates[done], minlength=len(self._owners))
-        reports = np.bincount(templates[~done], minlength=len(self._owners))
-        for index in np.flatnonzero(dones + reports).tolist():
-            self._owners[index].sent_done += int(dones[index])
-            self._owners[index].sent_report += int(reports[index])
-            self._owners[index].budget.sent(int(reports[index]) if self._members.outbox else None)
+    def _count_sent(self, outgoing: Outgoing) -> None:
+        templates = outgoing.templates
+        if isinstance(templates, int):
+            counts = {templates: len(outgoing.rows)}
+        else:
+            counts = {index: count for index, count in enumerate(np.bincount(templates).tolist()) if count}
+        for index, count in counts.items():
+            owner = self._owners[index]
+            if outgoing.kind == lib.FASTMLD_DONE:
+                owner.sent_done += count
+            else:
+                owner.sent_report += count
+                owner.budget.sent(count if self._members.outbox else None)
 
     def _reserve_scratch(self, n: int) -> None:
         if n <= self._scratch_size:

@@ -404,6 +404,9 @@ def _by_interface(frames: FrameBatch) -> Iterator[tuple[int, FrameBatch]]:
     """The frames of each interface, in order."""
     if not len(frames):
         return
+    if (sole := frames.sole_interface) is not None:
+        yield sole, frames
+        return
     interfaces = frames.interfaces
     if (interfaces == interfaces[0]).all():
         yield int(interfaces[0]), frames
