@@ -212,8 +212,8 @@ typedef struct {
 /*
  * Take out of n blocks (NULL: of the first n, which are all there are) the timers of an interface (-1: of any) that end by
  * due_ms, and the rows that move and whose deadlines are after later_ms: their rows, in order, which the caller moves on. The
- * bounds of the blocks become those of what is left, and so does soonest_ms if they are all. rows_out has room for all of the
- * blocks.
+ * bounds of the blocks become those of what is left. If these are all blocks so does soonest_ms, and the order of the rows is
+ * that of their deadlines first. rows_out has room for twice the rows of the blocks.
  */
 void fastmld_take(fastmld_table *table, const uint32_t *blocks, uint32_t n, int32_t interface, int64_t due_ms,
                   int64_t later_ms, uint32_t *rows_out, fastmld_taken *taken);

@@ -198,6 +198,29 @@ static uint32_t soonest_block(const fastmld_table *table, uint32_t n)
     return soonest;
 }
 
+/* Merge rows[0, half) and rows[half, n), each in order. */
+static void merge(const int64_t *deadline_ms, const uint32_t *rows, uint32_t half, uint32_t n, uint32_t *merged)
+{
+    uint32_t left = 0, right = half;
+
+    while (left < half && right < n)
+        *merged++ = deadline_ms[rows[right]] < deadline_ms[rows[left]] ? rows[right++] : rows[left++];
+    memcpy(merged, rows + left, (half - left) * sizeof *rows);
+    memcpy(merged + (half - left), rows + right, (n - right) * sizeof *rows);
+}
+
+/* Put n rows in the order of their deadlines, those with the same one as they are. */
+static void order(const fastmld_table *table, uint32_t *rows, uint32_t n, uint32_t *scratch)
+{
+    for (uint64_t run = 1; run < n; run *= 2) {
+        for (uint64_t at = 0; at < n; at += 2 * run) {
+            const uint64_t half = n - at < run ? n - at : run, whole = n - at < 2 * run ? n - at : 2 * run;
+            merge(table->deadline_ms, rows + at, (uint32_t)half, (uint32_t)whole, scratch + at);
+        }
+        memcpy(rows, scratch, n * sizeof *rows);
+    }
+}
+
 void fastmld_take(fastmld_table *table, const uint32_t *blocks, uint32_t n, int32_t interface, int64_t due_ms,
                   int64_t later_ms, uint32_t *rows_out, fastmld_taken *taken)
 {
@@ -216,8 +239,11 @@ void fastmld_take(fastmld_table *table, const uint32_t *blocks, uint32_t n, int3
     }
     if (found)
         take_block(table, held, &search, rows_out, taken);
-    if (!blocks)
-        table->soonest_ms = table->earliest_ms[soonest_block(table, n)];
+    if (blocks)
+        return;
+    table->soonest_ms = table->earliest_ms[soonest_block(table, n)];
+    if (taken->first_ms < taken->last_ms)
+        order(table, rows_out, taken->rows, rows_out + taken->rows);
 }
 
 uint32_t fastmld_find_late(const fastmld_table *table, const fastmld_interface *interface, const uint32_t *generals, uint32_t n,

@@ -76,6 +76,5 @@ for _name, _dtype in {
     check_layout(_name, _dtype)
 
 
-def pin(ctype: str, array: Any) -> Any:
-    """A C pointer to the first element of a C-contiguous array; it keeps the array alive."""
-    return ffi.from_buffer(ctype, array)
+# pin(ctype, array): a C pointer to the first element of a C-contiguous array; it keeps the array alive.
+pin = ffi.from_buffer

@@ -224,8 +224,7 @@ class Engine:
         found = self._found
         lib.fastmld_classify(
             self._members.table.c, self._pinned_records, len(self._records),
-            pin("uint8_t[]", frames.buffer), pin("int64_t[]", frames.offsets), pin("uint32_t[]", frames.lengths),
-            pin("uint32_t[]", interfaces), int(len(interfaces) > 1), n,
+            *frames.pinned, int(len(interfaces) > 1), n,
             pin("uint8_t[]", verdicts), _native.ffi.NULL if kinds is None else pin("uint8_t[]", kinds),
             *self._pinned_scratch, found,
         )  # fmt: skip
@@ -250,8 +249,7 @@ class Engine:
 
     def advance(self, now_ms: int) -> None:
         """Fire the timers that are due at now_ms or before, and send what the budget held back, as far as it goes."""
-        self._enter(now_ms)
-        self._members.expire(now_ms, now_ms)
+        self._enter(now_ms, advances=True)
         self._members.pay_debts(now_ms)
 
     def transmit(self, limit: int = 65536) -> FrameBatch:
@@ -263,9 +261,11 @@ class Engine:
         n = sum(len(outgoing.rows) for outgoing in taken)
         buffer, times_ms = np.empty(_LONGEST_FRAME * n, np.uint8), np.empty(n, np.int64)
         offsets, lengths, interfaces = np.empty(n, np.int64), np.empty(n, np.uint32), np.empty(n, np.uint32)
-        out, columns = pin("uint8_t[]", buffer), (
-            pin("int64_t[]", offsets), pin("uint32_t[]", lengths), pin("uint32_t[]", interfaces)
+        pinned = (
+            pin("uint8_t[]", buffer), pin("int64_t[]", offsets),
+            pin("uint32_t[]", lengths), pin("uint32_t[]", interfaces),
         )  # fmt: skip
+        out, *columns = pinned
         first, octets, sole = 0, 0, bool(taken)
         for outgoing in taken:
             some, template = len(outgoing.rows), outgoing.templates
@@ -280,7 +280,7 @@ class Engine:
             self._count_sent(outgoing)
             first += some
         self._members.tidy()
-        return FrameBatch(buffer[:octets], offsets, lengths, interfaces[:1] if sole else interfaces, times_ms)
+        return FrameBatch(buffer[:octets], offsets, lengths, interfaces[:1] if sole else interfaces, times_ms, pinned)
 
     def next_deadline_ms(self) -> int | None:
         """When `advance` has something to do: a timer ends, or a token lets something out. None: nothing is pending."""
@@ -328,15 +328,16 @@ class Engine:
         except KeyError:
             raise UnknownInterface(f"there is no interface {index}") from None
 
-    def _enter(self, now_ms: int) -> None:
+    def _enter(self, now_ms: int, advances: bool = False) -> None:
+        """Take in what time it is, and fire the timers that were due before; if it advances, those that are due now."""
         now_ms = operator.index(now_ms)
         if abs(now_ms) > _FARTHEST_TIME_MS:
             raise ValueError(f"now_ms is a whole number of 62 bits, not {now_ms}")
         if self._now_ms is not None:
             if now_ms < self._now_ms:
                 raise ClockWentBackwards(f"now_ms is {now_ms}, but {self._now_ms} has been")
-            if now_ms > self._now_ms:
-                self._members.expire(now_ms - 1, now_ms)
+            if now_ms > self._now_ms or advances:
+                self._members.expire(now_ms if advances else now_ms - 1, now_ms)
         self._now_ms = now_ms
 
     def _change(self, interface: int, now_ms: int, *, done: bool, **changes: Any) -> None:

@@ -14,6 +14,7 @@ from fastmld._native import BLOCK_ROWS, NO_ROW, lib, pin
 Rows = npt.NDArray[np.uint32]
 NO_DEADLINE = int(np.iinfo(np.int64).max)  # in the deadline_ms column: no timer runs
 NO_ROWS: Rows = np.empty(0, np.uint32)
+_NO_BLOCKS = pin("uint32_t[]", NO_ROWS)
 
 _OCTETS_TO_JOIN = 256  # what joining a row takes at most besides the row, for a moment
 
@@ -117,11 +118,11 @@ class GroupTable:
     def write(
         self,
         rows: Rows,
-        moves: npt.NDArray[Any],
+        moves: Any,
         now_ms: int | npt.NDArray[np.int64] = 0,
         delays_ms: int | npt.NDArray[np.int32] = 0,
     ) -> None:
-        """Move rows on: moves is (N,) of _native.MOVE, or (1,) where all move alike.
+        """Move rows on: moves is (N,) of _native.MOVE, or (1,) where all move alike; pinned, or an array.
 
         Timers that are drawn end 1 to delays_ms after now_ms, those that are set at now_ms: numbers, or (N,) of them.
         """
@@ -136,7 +137,8 @@ class GroupTable:
         else:
             delay[0] = delays_ms
         lib.fastmld_write(
-            self.c, self._seed, pin("uint32_t[]", rows), len(rows), pin("fastmld_move[]", moves), len(moves) > 1,
+            self.c, self._seed, pin("uint32_t[]", rows), len(rows),
+            pin("fastmld_move[]", moves) if isinstance(moves, np.ndarray) else moves, len(moves) > 1,
             now, each_now, delay, each_delay,
         )  # fmt: skip
 
@@ -159,10 +161,10 @@ class GroupTable:
             column.replace(rows[self.references[rows] != 0])
         return column.view()
 
-    def blocks_of(self, interface: int) -> npt.NDArray[np.uint32]:
-        """The blocks that rows of one interface stand in, in order. Some of those rows may have been released."""
+    def blocks_of(self, interface: int) -> Any:
+        """uint32_t[], for C: the blocks that rows of one interface stand in, in order, also rows that were released."""
         column = self._rows_of.get(interface)
-        return NO_ROWS if column is None else column.blocks()
+        return _NO_BLOCKS if column is None else column.blocks()
 
     @property
     def sole_interface(self) -> int | None:
@@ -227,16 +229,18 @@ class _Column:
     def __init__(self) -> None:
         self._rows = NO_ROWS
         self._length = 0
-        self._blocks: npt.NDArray[np.uint32] | None = None
+        self._blocks: Any = None
         self.gaps = 0  # rows among them that were released
 
     def view(self) -> Rows:
         return self._rows[: self._length]
 
-    def blocks(self) -> npt.NDArray[np.uint32]:
+    def blocks(self) -> Any:
         if self._blocks is None:
             blocks = self.view() // BLOCK_ROWS  # in order, since the rows are
-            self._blocks = blocks[np.append(True, blocks[1:] != blocks[:-1])] if len(blocks) else blocks
+            if len(blocks):
+                blocks = blocks[np.append(True, blocks[1:] != blocks[:-1])]
+            self._blocks = pin("uint32_t[]", blocks)
         return self._blocks
 
     def replace(self, rows: Rows) -> None:

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastmld import _native
-from fastmld._native import lib
+from fastmld._native import lib, pin
 from fastmld.addresses import is_silent
 from fastmld.batch import Folds
 from fastmld.debts import Debts
@@ -38,10 +37,10 @@ Times = int | npt.NDArray[np.int64]
 _UNLISTED = np.uint8(0xFF & ~(LISTED_OVERDUE | LISTED_URGENT))
 
 _DELAYED = move(State.DELAYED_JOIN, lib.FASTMLD_TIMER_SET)
-_ASKED = move(State.DELAYING, lib.FASTMLD_TIMER_DRAW)
-_SAID_AND_ASKED = move(State.DELAYING, lib.FASTMLD_TIMER_DRAW, SET, REPEATS)
+_ASKED = pin("fastmld_move[]", move(State.DELAYING, lib.FASTMLD_TIMER_DRAW))
+_SAID_AND_ASKED = pin("fastmld_move[]", move(State.DELAYING, lib.FASTMLD_TIMER_DRAW, SET, REPEATS))
 _SAID_AND_REPEATED = move(State.DELAYING, lib.FASTMLD_TIMER_DRAW, SET)
-_SAID = move(State.IDLE, lib.FASTMLD_TIMER_STOP, SET, REPEATS)
+_SAID = pin("fastmld_move[]", move(State.IDLE, lib.FASTMLD_TIMER_STOP, SET, REPEATS))
 _ANY_FLAG = 0xFF
 _UNSAID = LAST_REPORTER | REPORTED | REPEATS
 _OUTCOMES = OUTCOMES.view(np.uint32)  # which numpy takes from faster
@@ -328,8 +327,7 @@ class Memberships:
 
     def _put_reports(self, rows: Rows, times_ms: Times) -> None:
         if len(rows):
-            templates = self._templates(rows)
-            self.outbox.put(Outgoing(rows, _native.lib.FASTMLD_REPORT, times_ms, templates))
+            self.outbox.put(Outgoing(rows, lib.FASTMLD_REPORT, times_ms, self._templates(rows)))
 
     def _templates(self, rows: Rows) -> int | npt.NDArray[np.uint32]:
         owners = by_interface(self.table, rows)

@@ -19,6 +19,7 @@ from fastmld.groups import NO_DEADLINE, NO_ROWS, GroupTable, Rows
 
 _NEVER = -NO_DEADLINE - 1
 _ANY = -1
+_ROOM = 1 << 16  # rows: in a table of half as many they are taken without asking for memory
 
 
 class Timers:
@@ -30,21 +31,20 @@ class Timers:
     def __init__(self, table: GroupTable) -> None:
         self._table = table
         self.taken = _native.ffi.new("fastmld_taken *")
+        self._rows = np.empty(_ROOM, np.uint32)
+        self._room = pin("uint32_t[]", self._rows)
 
     def due(self, until_ms: int) -> Rows:
         """Take the rows with a deadline of at most until_ms, in the order (deadline, row)."""
         table = self._table
         if until_ms < table.c.soonest_ms:
             return NO_ROWS
-        rows = self._take(_native.ffi.NULL, len(table.earliest_ms), _ANY, until_ms, NO_DEADLINE)
-        if self.taken.first_ms < self.taken.last_ms:
-            rows = rows[np.argsort(table.deadline_ms[rows], kind="stable")]
-        return rows
+        return self._take(_native.ffi.NULL, len(table.earliest_ms), _ANY, until_ms, NO_DEADLINE)
 
     def later(self, interface: int, after_ms: int) -> Rows:
         """Take the rows of an interface that a Query may move, with a deadline after after_ms, in their order."""
         own = self._table.blocks_of(interface)
-        return self._take(pin("uint32_t[]", own), len(own), interface, _NEVER, after_ms)
+        return self._take(own, len(own), interface, _NEVER, after_ms)
 
     def next_ms(self) -> int | None:
         """The least deadline that a row has; None when no timer runs."""
@@ -59,6 +59,9 @@ class Timers:
         table.c.soonest_row = 0
 
     def _take(self, blocks: Any, n: int, interface: int, due_ms: int, later_ms: int) -> Rows:
-        rows = np.empty(n * BLOCK_ROWS, np.uint32)
-        lib.fastmld_take(self._table.c, blocks, n, interface, due_ms, later_ms, pin("uint32_t[]", rows), self.taken)
-        return rows[: self.taken.rows].copy()  # what waits to be sent is not to hold on to the rest
+        rows, room = self._rows, self._room
+        if 2 * n * BLOCK_ROWS > _ROOM:
+            rows = np.empty(2 * n * BLOCK_ROWS, np.uint32)
+            room = pin("uint32_t[]", rows)
+        lib.fastmld_take(self._table.c, blocks, n, interface, due_ms, later_ms, room, self.taken)
+        return rows[: self.taken.rows].copy()

@@ -150,7 +150,7 @@ static void judge_taking(struct world *world, int64_t now_ms)
     const int all = world_below(world, 2) == 0;
     const uint32_t n = all ? BLOCKS : world_below(world, BLOCKS + 1), turn = all ? 0 : world_below(world, BLOCKS);
     uint32_t *blocks = malloc((n + !n) * sizeof *blocks);
-    uint32_t *rows = malloc((n + !n) * FASTMLD_BLOCK_ROWS * sizeof *rows), count = 0;
+    uint32_t *rows = malloc(2 * (n + !n) * FASTMLD_BLOCK_ROWS * sizeof *rows), count = 0;
     uint8_t *sought = calloc(BLOCKS, FASTMLD_BLOCK_ROWS);
     const int32_t interface = (int32_t)world_below(world, world->n_interfaces + 1) - 1;
     const int64_t due_ms = world_below(world, 4) ? now_ms + world_below(world, 200) : INT64_MIN;
@@ -168,7 +168,7 @@ static void judge_taking(struct world *world, int64_t now_ms)
             const int due = runs(it) && deadline_ms <= due_ms;
             const int late = moves(it) && deadline_ms > later_ms;
             if ((due || late) && (interface == -1 || it->interface == interface)) {
-                HOLD(count < taken.rows && rows[count] == row);
+                HOLD(count < taken.rows && (all || rows[count] == row));
                 sought[row] = 1;
                 count++;
                 expected.states |= (uint8_t)(1u << it->state);
@@ -183,6 +183,10 @@ static void judge_taking(struct world *world, int64_t now_ms)
     }
     HOLD(count == taken.rows && taken.states == expected.states && taken.flags == expected.flags);
     HOLD(taken.first_ms == expected.first_ms && taken.last_ms == expected.last_ms);
+    for (uint32_t i = 0; i < count; i++) {
+        const int64_t before_ms = i ? table->deadline_ms[rows[i - 1]] : INT64_MIN, ms = table->deadline_ms[rows[i]];
+        HOLD(sought[rows[i]] && (!all || i == 0 || before_ms < ms || (before_ms == ms && rows[i - 1] < rows[i])));
+    }
     judge_exact(world, all ? NULL : blocks, n, turn);
     free(blocks);
     free(rows);
