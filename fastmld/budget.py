@@ -41,13 +41,11 @@ class Budget:
 
     def available(self, now_ms: int) -> int:
         """Tokens at now_ms."""
-        assert self._rate_per_s is not None
-        if self._filled_ms is None:
-            self._millitokens = self._burst
-        else:
-            self._millitokens = min(self._burst, self._millitokens + (now_ms - self._filled_ms) * self._rate_per_s)
-        self._filled_ms = now_ms
-        return max(0, min(self._millitokens // MILLI, self._rate_per_s - self._unsent))
+        rate_per_s, filled_ms, burst = self._rate_per_s, self._filled_ms, self._burst
+        assert rate_per_s is not None
+        tokens = burst if filled_ms is None else min(burst, self._millitokens + (now_ms - filled_ms) * rate_per_s)
+        self._millitokens, self._filled_ms = tokens, now_ms
+        return max(0, min(tokens // MILLI, rate_per_s - self._unsent))
 
     def take(self, wanted: int, now_ms: int) -> int:
         """Take up to so many tokens; how many there were."""

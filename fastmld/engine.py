@@ -257,8 +257,9 @@ class Engine:
 
         The batch's times_ms says when each was due to leave. Empty: nothing may leave now.
         """
-        taken = self._members.outbox.take(limit)
-        n = sum(len(outgoing.rows) for outgoing in taken)
+        members = self._members
+        taken = members.outbox.take(limit)
+        n = sum([len(outgoing.rows) for outgoing in taken])
         buffer, times_ms = np.empty(_LONGEST_FRAME * n, np.uint8), np.empty(n, np.int64)
         offsets, lengths, interfaces = np.empty(n, np.int64), np.empty(n, np.uint32), np.empty(n, np.uint32)
         pinned = (
@@ -268,18 +269,18 @@ class Engine:
         out, *columns = pinned
         first, octets, sole = 0, 0, bool(taken)
         for outgoing in taken:
-            some, template = len(outgoing.rows), outgoing.templates
-            alike = isinstance(template, int)
+            rows, template = outgoing.rows, outgoing.templates
+            some, alike = len(rows), isinstance(template, int)
             sole = sole and alike and template == taken[0].templates
             octets = lib.fastmld_emit(
-                self._members.table.c, self._pinned_templates, pin("uint32_t[]", outgoing.rows), some, outgoing.kind,
+                members.table.c, self._pinned_templates, pin("uint32_t[]", rows), some, outgoing.kind,
                 _native.ffi.new("uint32_t *", template) if alike else pin("uint32_t[]", template), not alike,
                 out, octets, first, *columns,
             )  # fmt: skip
             times_ms[first : first + some] = outgoing.times_ms
             self._count_sent(outgoing)
             first += some
-        self._members.tidy()
+        members.tidy()
         return FrameBatch(buffer[:octets], offsets, lengths, interfaces[:1] if sole else interfaces, times_ms, pinned)
 
     def next_deadline_ms(self) -> int | None:
@@ -330,14 +331,15 @@ class Engine:
 
     def _enter(self, now_ms: int, advances: bool = False) -> None:
         """Take in what time it is, and fire the timers that were due before; if it advances, those that are due now."""
-        now_ms = operator.index(now_ms)
+        now_ms, before_ms = operator.index(now_ms), self._now_ms
+        if now_ms == before_ms and not advances:
+            return
         if abs(now_ms) > _FARTHEST_TIME_MS:
             raise ValueError(f"now_ms is a whole number of 62 bits, not {now_ms}")
-        if self._now_ms is not None:
-            if now_ms < self._now_ms:
-                raise ClockWentBackwards(f"now_ms is {now_ms}, but {self._now_ms} has been")
-            if now_ms > self._now_ms or advances:
-                self._members.expire(now_ms if advances else now_ms - 1, now_ms)
+        if before_ms is not None:
+            if now_ms < before_ms:
+                raise ClockWentBackwards(f"now_ms is {now_ms}, but {before_ms} has been")
+            self._members.expire(now_ms if advances else now_ms - 1, now_ms)
         self._now_ms = now_ms
 
     def _change(self, interface: int, now_ms: int, *, done: bool, **changes: Any) -> None:

@@ -46,8 +46,7 @@ class GroupTable:
         self.c.soonest_ms = NO_DEADLINE
         self.interface_latest_ms = np.full(1 << 16, -NO_DEADLINE - 1, np.int64)
         self._pinned_latest = self.c.interface_latest_ms = pin("int64_t[]", self.interface_latest_ms)
-        self._now_ms, self._delay_ms = np.zeros(1, np.int64), np.zeros(1, np.int32)
-        self._pinned_now, self._pinned_delay = pin("int64_t[]", self._now_ms), pin("int32_t[]", self._delay_ms)
+        self._one_now, self._one_delay = _native.ffi.new("int64_t[1]"), _native.ffi.new("int32_t[1]")  # of `write`
         self._adopt(_Columns(BLOCK_ROWS))
         self._reindex(BLOCK_ROWS)
 
@@ -126,15 +125,15 @@ class GroupTable:
 
         Timers that are drawn end 1 to delays_ms after now_ms, those that are set at now_ms: numbers, or (N,) of them.
         """
-        now, delay = self._pinned_now, self._pinned_delay
-        each_now, each_delay = isinstance(now_ms, np.ndarray), isinstance(delays_ms, np.ndarray)
-        if each_now:
+        if each_now := isinstance(now_ms, np.ndarray):
             now = pin("int64_t[]", now_ms)
         else:
+            now = self._one_now
             now[0] = now_ms
-        if each_delay:
+        if each_delay := isinstance(delays_ms, np.ndarray):
             delay = pin("int32_t[]", delays_ms)
         else:
+            delay = self._one_delay
             delay[0] = delays_ms
         lib.fastmld_write(
             self.c, self._seed, pin("uint32_t[]", rows), len(rows),

@@ -333,9 +333,10 @@ class Memberships:
         owners = by_interface(self.table, rows)
         for index, _ in owners:
             interface = self.interfaces[index]
-            interface.reported_unspecified |= interface.link_local is None
+            if interface.link_local is None:
+                interface.reported_unspecified = True
         if len(owners) == 1:
-            return int(self.template_of[owners[0][0]])
+            return int(self.template_of[index])
         return np.asarray(self.template_of[self.table.interface[rows]])
 
     def _say_done(self, interface: Interface, rows: Rows, now_ms: int) -> None:
