@@ -31,11 +31,10 @@ static uint64_t build_record(uint8_t *at, const uint8_t *group, uint8_t type, ui
 }
 
 uint64_t fastmld_emit2(const fastmld_table *table, const fastmld_template *templates, uint32_t template_index,
-                       const fastmld_records *records, const uint32_t *edges, uint32_t n, uint8_t *out, int64_t *offsets,
-                       uint32_t *lengths, uint32_t *interfaces)
+                       const fastmld_records *records, const uint32_t *edges, uint32_t n, uint8_t *out, uint64_t at,
+                       uint32_t first, int64_t *offsets, uint32_t *lengths, uint32_t *interfaces)
 {
     const fastmld_template *template = &templates[template_index];
-    uint64_t at = 0;
 
     for (uint32_t i = 0; i < n; i++) {
         const uint32_t count = edges[i + 1] - edges[i];
@@ -71,10 +70,10 @@ uint64_t fastmld_emit2(const fastmld_table *table, const fastmld_template *templ
         const uint16_t checksum = (uint16_t)~checksum_fold(checksum_add(sum + partial, words, 4));
         memcpy(report->checksum_be16, &checksum, 2);
 
-        offsets[i] = (int64_t)at;
-        lengths[i] = template->length + added;
-        interfaces[i] = template->interface;
-        at += lengths[i];
+        offsets[first + i] = (int64_t)at;
+        lengths[first + i] = template->length + added;
+        interfaces[first + i] = template->interface;
+        at += lengths[first + i];
     }
     return at;
 }

@@ -72,7 +72,7 @@ typedef struct {
 /* Bits of fastmld_row.state that C goes by. */
 enum {
     FASTMLD_STATE_RUNS = 1,     /* its timer runs, until its deadline */
-    FASTMLD_STATE_MOVES = 2     /* and a General Query may move it */
+    FASTMLD_STATE_MOVES = 2     /* a General Query may have it end sooner, or start it where none runs */
 };
 
 enum { FASTMLD_BLOCK_ROWS = 64 };
@@ -84,20 +84,21 @@ typedef struct {
 } fastmld_bucket;
 
 /*
- * The rows, their deadlines, timers by blocks of FASTMLD_BLOCK_ROWS, and the index from (interface, address) to row: open
- * addressing, in buckets that begin where cache lines do if they are to be fast. There is memory for one row at least.
- * earliest_ms and latest_ms are bounds, not more: no timer that runs in a block ends before the one, none that moves after
- * the other, and no timer at all before soonest_ms.
+ * The rows, their deadlines, bounds of those, and the index from (interface, address) to row: open addressing, in buckets that
+ * begin where cache lines do if they are to be fast. There is memory for one row at least. The bounds are not more than that:
+ * in a block of FASTMLD_BLOCK_ROWS no timer that runs ends before earliest_ms, and no row that moves has a deadline after
+ * latest_ms; nor does any of an interface after interface_latest_ms. No timer at all ends before soonest_ms.
  */
 typedef struct {
     fastmld_row *rows;
     int64_t *deadline_ms;       /* by row; INT64_MAX: no timer */
     int64_t *earliest_ms;
     int64_t *latest_ms;
+    int64_t *interface_latest_ms;
     int64_t soonest_ms;
     fastmld_bucket *buckets;
     uint32_t n_buckets;
-    uint32_t reserved;
+    uint32_t soonest_row;       /* C's own: where soonest_ms was found last */
     uint64_t key[4];            /* secret: addresses are chosen by strangers */
 } fastmld_table;
 
@@ -256,16 +257,41 @@ void fastmld_write(fastmld_table *table, uint64_t seed, const uint32_t *rows, ui
                    const fastmld_move *moves, uint32_t move_step, const int64_t *now_ms, uint32_t now_step,
                    const int32_t *delays_ms, uint32_t delay_step);
 
-/*
- * Take out of n blocks the timers of an interface (-1: of any) that end by due_ms, and those that move and end after later_ms:
- * their rows, which the caller moves on. The bounds of the blocks become those of what is left. Returns how many rows;
- * rows_out has room for all of the blocks.
- */
-uint32_t fastmld_take(fastmld_table *table, const uint32_t *blocks, uint32_t n, int32_t interface, int64_t due_ms,
-                      int64_t later_ms, uint32_t *rows_out);
+/* What was taken, in numbers. first_ms, last_ms: the least and the greatest deadline. */
+typedef struct {
+    int64_t first_ms, last_ms;
+    uint32_t rows;
+    uint8_t states;             /* 1 << state, of all of them */
+    uint8_t flags;              /* of all of them */
+    uint16_t reserved;
+} fastmld_taken;
 
-/* Make the bounds of n blocks exact. */
+/*
+ * Take out of n blocks (NULL: of the first n, which are all there are) the timers of an interface (-1: of any) that end by
+ * due_ms, and the rows that move and whose deadlines are after later_ms: their rows, in order, which the caller moves on. The
+ * bounds of the blocks become those of what is left. If these are all blocks so does soonest_ms, and the order of the rows is
+ * that of their deadlines first. rows_out has room for twice the rows of the blocks.
+ */
+void fastmld_take(fastmld_table *table, const uint32_t *blocks, uint32_t n, int32_t interface, int64_t due_ms,
+                  int64_t later_ms, uint32_t *rows_out, fastmld_taken *taken);
+
+/* An interface on which the General Queries of a batch find rows that move and whose deadlines are after after_ms: too late. */
+typedef struct {
+    uint32_t interface;
+    uint32_t zeros;             /* these two as in fastmld_interface */
+    int64_t delay_ms;
+    int64_t after_ms;
+} fastmld_late;
+
+/* Of n interfaces that heard a General Query at now_ms, those that may have such rows. Returns how many. */
+uint32_t fastmld_find_late(const fastmld_table *table, const fastmld_interface *interface, const uint32_t *asked, uint32_t n,
+                           int64_t now_ms, fastmld_late *late);
+
+/* Make the bounds of n blocks exact (NULL: of the first n). */
 void fastmld_bound(fastmld_table *table, const uint32_t *blocks, uint32_t n);
+
+/* Make soonest_ms exact, in a table of n blocks; it. */
+int64_t fastmld_soonest(fastmld_table *table, uint32_t n);
 
 /* All that a batch says about one row in MLDv2 mode. Python fills in what it knows of the row between the two calls below. */
 typedef struct {
@@ -311,10 +337,14 @@ typedef struct {
     uint32_t interface;
 } fastmld_template;
 
-/* Build n frames back to back into out (room for 90 * n): kinds[i] is FASTMLD_REPORT or FASTMLD_DONE. Returns octets written. */
-uint64_t fastmld_emit(const fastmld_table *table, const fastmld_template *templates, const uint32_t *rows,
-                      const uint32_t *template_index, const uint8_t *kinds, uint32_t n, uint8_t *out,
-                      int64_t *offsets, uint32_t *lengths, uint32_t *interfaces);
+/*
+ * Build n frames of one kind, FASTMLD_REPORT or FASTMLD_DONE, back to back into out, from octet `at` on (room for 90 * n), and
+ * say where they are in the columns from `first` on. template_index is of each frame, or of all of them when template_step is
+ * 0. Returns where in out they end.
+ */
+uint64_t fastmld_emit(const fastmld_table *table, const fastmld_template *templates, const uint32_t *rows, uint32_t n,
+                      uint8_t kind, const uint32_t *template_index, uint32_t template_step, uint8_t *out, uint64_t at,
+                      uint32_t first, int64_t *offsets, uint32_t *lengths, uint32_t *interfaces);
 
 /* Records of MLDv2 Reports, as columns. */
 typedef struct {
@@ -327,11 +357,11 @@ typedef struct {
     const uint8_t *pool;
 } fastmld_records;
 
-/* Build n MLDv2 Reports back to back into out: the i-th has the records edges[i] to edges[i + 1]. A template here is a Report
- * without records. Returns octets written. */
+/* The same for MLDv2 Reports of one interface: the i-th has the records edges[i] to edges[i + 1]. A template here is a Report
+ * without records. */
 uint64_t fastmld_emit2(const fastmld_table *table, const fastmld_template *templates, uint32_t template_index,
-                       const fastmld_records *records, const uint32_t *edges, uint32_t n, uint8_t *out, int64_t *offsets,
-                       uint32_t *lengths, uint32_t *interfaces);
+                       const fastmld_records *records, const uint32_t *edges, uint32_t n, uint8_t *out, uint64_t at,
+                       uint32_t first, int64_t *offsets, uint32_t *lengths, uint32_t *interfaces);
 
 /*
  * Pack n records with sources[i] sources each, the first of them firsts[i], into Reports with room octets for records, in order

@@ -105,11 +105,8 @@ uint32_t fastmld_send(int fd, const uint8_t *buffer, const int64_t *offsets, con
 {
     struct mmsghdr messages[SEND_CHUNK];
     struct iovec frames[SEND_CHUNK];
-    memset(messages, 0, sizeof messages);
-    for (unsigned i = 0; i < SEND_CHUNK; i++) {
-        messages[i].msg_hdr.msg_iov = &frames[i];
-        messages[i].msg_hdr.msg_iovlen = 1;
-    }
+    for (unsigned i = 0; i < SEND_CHUNK && i < n; i++)
+        messages[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &frames[i], .msg_iovlen = 1}};
 
     *error = 0;
     uint32_t sent = 0;

@@ -2,21 +2,26 @@
 #include "draw.h"
 #include "table.h"
 
-enum { AHEAD = 8, TAKE_AHEAD = 1 }; /* rows, and blocks of them, whose cache misses overlap */
+enum { AHEAD = 8 }; /* rows whose cache misses overlap */
 
-/* A timer of this row runs until deadline_ms: its block's bounds, and the table's, have to hold for it too. */
+/* A row of this state has this deadline: the bounds above it have to hold for it too. */
 static void widen_bounds(fastmld_table *table, uint32_t row, uint8_t state, int64_t deadline_ms)
 {
     const uint32_t block = row / FASTMLD_BLOCK_ROWS;
 
-    if (!(state & FASTMLD_STATE_RUNS))
-        return;
-    if (deadline_ms < table->earliest_ms[block])
-        table->earliest_ms[block] = deadline_ms;
-    if (deadline_ms < table->soonest_ms)
-        table->soonest_ms = deadline_ms;
-    if ((state & FASTMLD_STATE_MOVES) && deadline_ms > table->latest_ms[block])
-        table->latest_ms[block] = deadline_ms;
+    if (state & FASTMLD_STATE_RUNS) {
+        if (deadline_ms < table->earliest_ms[block])
+            table->earliest_ms[block] = deadline_ms;
+        if (deadline_ms < table->soonest_ms)
+            table->soonest_ms = deadline_ms;
+    }
+    if (state & FASTMLD_STATE_MOVES) {
+        int64_t *latest_ms = &table->interface_latest_ms[table->rows[row].interface];
+        if (deadline_ms > table->latest_ms[block])
+            table->latest_ms[block] = deadline_ms;
+        if (deadline_ms > *latest_ms)
+            *latest_ms = deadline_ms;
+    }
 }
 
 void fastmld_write(fastmld_table *table, uint64_t seed, const uint32_t *rows, uint32_t n, const fastmld_move *moves,
@@ -59,13 +64,12 @@ static int has_state(const fastmld_table *table, uint32_t row, uint8_t bits)
 static int is_sought(const fastmld_table *table, uint32_t row, const struct search *search)
 {
     const int64_t deadline_ms = table->deadline_ms[row];
-    return has_state(table, row, FASTMLD_STATE_RUNS) &&
-           (deadline_ms <= search->due_ms ||
+    return ((deadline_ms <= search->due_ms && has_state(table, row, FASTMLD_STATE_RUNS)) ||
             (deadline_ms > search->later_ms && has_state(table, row, FASTMLD_STATE_MOVES))) &&
            (search->interface < 0 || table->rows[row].interface == search->interface);
 }
 
-/* Make a block's bounds exact: those of the timers that are not sought. Goes by every row's state. */
+/* Make a block's bounds exact: those of the rows that are not sought. Goes by every row's state. */
 static void find_bounds(fastmld_table *table, uint32_t block, const struct search *search)
 {
     const uint32_t first = block * FASTMLD_BLOCK_ROWS;
@@ -74,9 +78,9 @@ static void find_bounds(fastmld_table *table, uint32_t block, const struct searc
     table->latest_ms[block] = INT64_MIN;
     for (uint32_t row = first; row < first + FASTMLD_BLOCK_ROWS; row++) {
         const int64_t deadline_ms = table->deadline_ms[row];
-        if (!has_state(table, row, FASTMLD_STATE_RUNS) || is_sought(table, row, search))
+        if (is_sought(table, row, search))
             continue;
-        if (deadline_ms < table->earliest_ms[block])
+        if (has_state(table, row, FASTMLD_STATE_RUNS) && deadline_ms < table->earliest_ms[block])
             table->earliest_ms[block] = deadline_ms;
         if (has_state(table, row, FASTMLD_STATE_MOVES) && deadline_ms > table->latest_ms[block])
             table->latest_ms[block] = deadline_ms;
@@ -97,20 +101,20 @@ __attribute__((target_clones("avx2", "default")))
 static void scan_block(const int64_t *deadline_ms, int64_t due_ms, int64_t later_ms, int64_t *may, int64_t *earliest_ms,
                        int64_t *latest_ms)
 {
-    const lanes never = (lanes){0} + INT64_MAX;
-    lanes least = never, most = (lanes){0} + INT64_MIN, more;
+    const lanes never = (lanes){0} + INT64_MAX, at_once = (lanes){0} + INT64_MIN;
+    lanes least = never, most = at_once, more;
 
     for (uint32_t i = 0; i < FASTMLD_BLOCK_ROWS; i += LANES) {
         lanes ms;
         memcpy(&ms, deadline_ms + i, sizeof ms);
-        const lanes none = ms == never;
-        const lanes sought = (ms <= due_ms) | ((ms > later_ms) & ~none);
-        const lanes other = (ms & ~sought) | (never & sought);
+        const lanes sought = (ms <= due_ms) | (ms > later_ms);
         memcpy(may + i, &sought, sizeof sought);
+        lanes other = (ms & ~sought) | (never & sought);
         more = other < least;
         least = (other & more) | (least & ~more);
-        more = (ms > most) & ~sought & ~none;
-        most = (ms & more) | (most & ~more);
+        other = (ms & ~sought) | (at_once & sought);
+        more = other > most;
+        most = (other & more) | (most & ~more);
     }
     *earliest_ms = least[0];
     *latest_ms = most[0];
@@ -127,8 +131,8 @@ static void scan_block(const int64_t *deadline_ms, int64_t due_ms, int64_t later
     *latest_ms = INT64_MIN;
     for (uint32_t i = 0; i < FASTMLD_BLOCK_ROWS; i++) {
         const int64_t ms = deadline_ms[i];
-        may[i] = -(ms <= due_ms || (ms > later_ms && ms != INT64_MAX));
-        if (may[i] || ms == INT64_MAX)
+        may[i] = -(ms <= due_ms || ms > later_ms);
+        if (may[i])
             continue;
         *earliest_ms = ms < *earliest_ms ? ms : *earliest_ms;
         *latest_ms = ms > *latest_ms ? ms : *latest_ms;
@@ -137,42 +141,123 @@ static void scan_block(const int64_t *deadline_ms, int64_t due_ms, int64_t later
 #endif
 
 /* One block. It goes by deadlines, which stand close together, and asks only those rows for their state that may be sought.
- * What has a deadline and no timer that runs and moves may make a bound wider than need be. */
-static uint32_t take_block(fastmld_table *table, uint32_t block, const struct search *search, uint32_t *rows_out)
+ * Rows of other states may make a bound wider than need be. */
+static void take_block(fastmld_table *table, uint32_t block, const struct search *search, uint32_t *rows_out,
+                       fastmld_taken *taken)
 {
     const uint32_t first = block * FASTMLD_BLOCK_ROWS;
     int64_t may[FASTMLD_BLOCK_ROWS];
-    uint32_t taken = 0;
+    uint32_t candidates[FASTMLD_BLOCK_ROWS], n = 0;
     int exact = 1;
 
     scan_block(&table->deadline_ms[first], search->due_ms, search->later_ms, may, &table->earliest_ms[block],
                &table->latest_ms[block]);
     for (uint32_t i = 0; i < FASTMLD_BLOCK_ROWS; i++) {
-        if (!may[i])
-            continue;
-        if (is_sought(table, first + i, search))
-            rows_out[taken++] = first + i;
-        else
+        candidates[n] = first + i;
+        n += may[i] != 0;
+    }
+    for (uint32_t i = 0; i < n; i++)
+        PREFETCH(&table->rows[candidates[i]]);
+    for (uint32_t i = 0; i < n; i++) {
+        const uint32_t row = candidates[i];
+        const int64_t deadline_ms = table->deadline_ms[row];
+        if (!is_sought(table, row, search)) {
             exact = 0;
+            continue;
+        }
+        rows_out[taken->rows++] = row;
+        taken->states |= (uint8_t)(1u << table->rows[row].state);
+        taken->flags |= table->rows[row].flags;
+        if (deadline_ms < taken->first_ms)
+            taken->first_ms = deadline_ms;
+        if (deadline_ms > taken->last_ms)
+            taken->last_ms = deadline_ms;
     }
     if (!exact)
         find_bounds(table, block, search);
-    return taken;
 }
 
-uint32_t fastmld_take(fastmld_table *table, const uint32_t *blocks, uint32_t n, int32_t interface, int64_t due_ms,
-                      int64_t later_ms, uint32_t *rows_out)
+static int may_hold(const fastmld_table *table, uint32_t block, const struct search *search)
+{
+    return table->earliest_ms[block] <= search->due_ms || table->latest_ms[block] > search->later_ms;
+}
+
+static void prefetch_block(const fastmld_table *table, uint32_t block)
+{
+    for (uint32_t row = 0; row < FASTMLD_BLOCK_ROWS; row += 8)
+        PREFETCH(&table->deadline_ms[block * FASTMLD_BLOCK_ROWS + row]);
+}
+
+static uint32_t soonest_block(const fastmld_table *table, uint32_t n)
+{
+    uint32_t soonest = 0;
+
+    for (uint32_t block = 1; block < n; block++)
+        if (table->earliest_ms[block] < table->earliest_ms[soonest])
+            soonest = block;
+    return soonest;
+}
+
+/* Merge rows[0, half) and rows[half, n), each in order. */
+static void merge(const int64_t *deadline_ms, const uint32_t *rows, uint32_t half, uint32_t n, uint32_t *merged)
+{
+    uint32_t left = 0, right = half;
+
+    while (left < half && right < n)
+        *merged++ = deadline_ms[rows[right]] < deadline_ms[rows[left]] ? rows[right++] : rows[left++];
+    memcpy(merged, rows + left, (half - left) * sizeof *rows);
+    memcpy(merged + (half - left), rows + right, (n - right) * sizeof *rows);
+}
+
+/* Put n rows in the order of their deadlines, those with the same one as they are. */
+static void order(const fastmld_table *table, uint32_t *rows, uint32_t n, uint32_t *scratch)
+{
+    for (uint64_t run = 1; run < n; run *= 2) {
+        for (uint64_t at = 0; at < n; at += 2 * run) {
+            const uint64_t half = n - at < run ? n - at : run, whole = n - at < 2 * run ? n - at : 2 * run;
+            merge(table->deadline_ms, rows + at, (uint32_t)half, (uint32_t)whole, scratch + at);
+        }
+        memcpy(rows, scratch, n * sizeof *rows);
+    }
+}
+
+void fastmld_take(fastmld_table *table, const uint32_t *blocks, uint32_t n, int32_t interface, int64_t due_ms,
+                  int64_t later_ms, uint32_t *rows_out, fastmld_taken *taken)
 {
     const struct search search = {interface, due_ms, later_ms};
-    uint32_t taken = 0;
+    uint32_t found = 0, held = 0; /* held: a block is looked through when the next one is on its way */
+
+    *taken = (fastmld_taken){.first_ms = INT64_MAX, .last_ms = INT64_MIN};
+    for (uint32_t i = 0; i < n; i++) {
+        const uint32_t block = blocks ? blocks[i] : i;
+        if (!may_hold(table, block, &search))
+            continue;
+        prefetch_block(table, block);
+        if (found++)
+            take_block(table, held, &search, rows_out, taken);
+        held = block;
+    }
+    if (found)
+        take_block(table, held, &search, rows_out, taken);
+    if (blocks)
+        return;
+    table->soonest_ms = table->earliest_ms[soonest_block(table, n)];
+    if (taken->first_ms < taken->last_ms)
+        order(table, rows_out, taken->rows, rows_out + taken->rows);
+}
+
+uint32_t fastmld_find_late(const fastmld_table *table, const fastmld_interface *interface, const uint32_t *generals, uint32_t n,
+                           int64_t now_ms, fastmld_late *late)
+{
+    uint32_t found = 0;
 
     for (uint32_t i = 0; i < n; i++) {
-        if (n - i > TAKE_AHEAD)
-            for (uint32_t row = 0; row < FASTMLD_BLOCK_ROWS; row += 8)
-                PREFETCH(&table->deadline_ms[blocks[i + TAKE_AHEAD] * FASTMLD_BLOCK_ROWS + row]);
-        taken += take_block(table, blocks[i], &search, rows_out + taken);
+        const fastmld_interface *asked = &interface[generals[i]];
+        const int64_t after_ms = asked->zeros ? now_ms - 1 : now_ms + asked->delay_ms;
+        if (table->interface_latest_ms[generals[i]] > after_ms)
+            late[found++] = (fastmld_late){generals[i], asked->zeros, asked->delay_ms, after_ms};
     }
-    return taken;
+    return found;
 }
 
 void fastmld_bound(fastmld_table *table, const uint32_t *blocks, uint32_t n)
@@ -180,5 +265,33 @@ void fastmld_bound(fastmld_table *table, const uint32_t *blocks, uint32_t n)
     const struct search nothing = {-1, INT64_MIN, INT64_MAX};
 
     for (uint32_t i = 0; i < n; i++)
-        find_bounds(table, blocks[i], &nothing);
+        find_bounds(table, blocks ? blocks[i] : i, &nothing);
+}
+
+static int is_soonest(const fastmld_table *table, uint32_t row)
+{
+    return table->deadline_ms[row] == table->soonest_ms && has_state(table, row, FASTMLD_STATE_RUNS);
+}
+
+int64_t fastmld_soonest(fastmld_table *table, uint32_t n)
+{
+    const struct search nothing = {-1, INT64_MIN, INT64_MAX};
+    uint32_t block;
+
+    if (table->soonest_ms == INT64_MAX || is_soonest(table, table->soonest_row))
+        return table->soonest_ms;
+    block = soonest_block(table, n);
+    table->soonest_ms = table->earliest_ms[block];
+    find_bounds(table, block, &nothing);
+    if (table->earliest_ms[block] != table->soonest_ms) { /* now only those that say less can be wrong */
+        for (uint32_t other = 0; other < n; other++)
+            if (table->earliest_ms[other] < table->earliest_ms[block])
+                find_bounds(table, other, &nothing);
+        block = soonest_block(table, n);
+        table->soonest_ms = table->earliest_ms[block];
+    }
+    for (uint32_t row = block * FASTMLD_BLOCK_ROWS; row < (block + 1) * FASTMLD_BLOCK_ROWS; row++)
+        if (is_soonest(table, row))
+            table->soonest_row = row;
+    return table->soonest_ms;
 }

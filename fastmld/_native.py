@@ -76,6 +76,7 @@ ASKED = np.dtype(
         ("all", "u1"),
     ]
 )
+LATE = np.dtype([("interface", "u4"), ("zeros", "u4"), ("delay_ms", "i8"), ("after_ms", "i8")])
 TEMPLATE = np.dtype([("frame", "u1", 96), ("length", "u4"), ("interface", "u4")])
 
 
@@ -95,6 +96,7 @@ for _name, _dtype in {
     "fastmld_general": GENERAL,
     "fastmld_fold": FOLD,
     "fastmld_move": MOVE,
+    "fastmld_late": LATE,
     "fastmld_template": TEMPLATE,
     "fastmld_query2": QUERY2,
     "fastmld_host": HOST,
@@ -103,6 +105,5 @@ for _name, _dtype in {
     check_layout(_name, _dtype)
 
 
-def pin(ctype: str, array: Any) -> Any:
-    """A C pointer to the first element of a C-contiguous array; it keeps the array alive."""
-    return ffi.from_buffer(ctype, array)
+# pin(ctype, array): a C pointer to the first element of a C-contiguous array; it keeps the array alive.
+pin = ffi.from_buffer

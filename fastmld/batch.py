@@ -23,7 +23,7 @@ class FrameBatch:
     The constructor takes ready columns and checks nothing: see from_buffer for columns that are not known to be right.
     """
 
-    __slots__ = ("_interfaces", "buffer", "lengths", "offsets", "times_ms")
+    __slots__ = ("_interfaces", "_pinned", "buffer", "lengths", "offsets", "times_ms")
 
     def __init__(
         self,
@@ -32,17 +32,37 @@ class FrameBatch:
         lengths: npt.NDArray[np.uint32],
         interfaces: npt.NDArray[np.uint32],
         times_ms: npt.NDArray[np.int64] | None = None,
+        pinned: tuple[Any, Any, Any, Any] | None = None,
     ) -> None:
         self.buffer = buffer
         self.offsets = offsets
         self.lengths = lengths
         self._interfaces = interfaces
         self.times_ms = times_ms
+        self._pinned = pinned
 
     @property
     def interfaces(self) -> npt.NDArray[np.uint32]:
         """(N,) uint32: the interface of each frame."""
+        if self._interfaces.shape == self.offsets.shape:
+            return self._interfaces
         return np.broadcast_to(self._interfaces, self.offsets.shape)
+
+    @property
+    def pinned(self) -> tuple[Any, Any, Any, Any]:
+        """C pointers to buffer, offsets, lengths and interfaces: those that the constructor was given, or made anew."""
+        if self._pinned is not None:
+            return self._pinned
+        pin = _native.pin
+        return (
+            pin("uint8_t[]", self.buffer), pin("int64_t[]", self.offsets),
+            pin("uint32_t[]", self.lengths), pin("uint32_t[]", self._interfaces),
+        )  # fmt: skip
+
+    @property
+    def sole_interface(self) -> int | None:
+        """The interface of all frames; None where that is not known."""
+        return int(self._interfaces[0]) if len(self._interfaces) == 1 else None
 
     @classmethod
     def from_list(cls, frames: Iterable[bytes], interfaces: int | npt.ArrayLike = 0) -> FrameBatch:
@@ -124,7 +144,8 @@ class Folds(NamedTuple):
 
     def first(self, n: int) -> Folds:
         """The first n of them."""
-        return Folds(*(column[:n] for column in self))
+        row, delay_ms, deadline_ms, flags, key = self
+        return Folds(row[:n], delay_ms[:n], deadline_ms[:n], flags[:n], key[:n])
 
 
 def _column(name: str, values: npt.ArrayLike, dtype: type[np.generic]) -> npt.NDArray[Any]:

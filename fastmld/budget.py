@@ -14,6 +14,7 @@ class Budget:
 
     def __init__(self, rate_per_s: int | None) -> None:
         self._rate_per_s = rate_per_s
+        self._burst = self._burst_of(rate_per_s)  # in millitokens
         self._filled_ms: int | None = None
         self._millitokens = 0
         self._unsent = 0  # granted, and not handed over yet
@@ -30,9 +31,9 @@ class Budget:
 
     @rate_per_s.setter
     def rate_per_s(self, rate_per_s: int | None) -> None:
-        grown = self._burst_of(rate_per_s) - self._burst_of(self._rate_per_s)
-        self._millitokens = max(0, self._millitokens + grown) if self._filled_ms is not None else 0
-        self._rate_per_s = rate_per_s
+        burst = self._burst_of(rate_per_s)
+        self._millitokens = max(0, self._millitokens + burst - self._burst) if self._filled_ms is not None else 0
+        self._rate_per_s, self._burst = rate_per_s, burst
 
     @staticmethod
     def _burst_of(rate_per_s: int | None) -> int:
@@ -40,14 +41,11 @@ class Budget:
 
     def available(self, now_ms: int) -> int:
         """Tokens at now_ms."""
-        assert self._rate_per_s is not None
-        burst = self._burst_of(self._rate_per_s)
-        if self._filled_ms is None:
-            self._millitokens = burst
-        else:
-            self._millitokens = min(burst, self._millitokens + (now_ms - self._filled_ms) * self._rate_per_s)
-        self._filled_ms = now_ms
-        return max(0, min(self._millitokens // MILLI, self._rate_per_s - self._unsent))
+        rate_per_s, filled_ms, burst = self._rate_per_s, self._filled_ms, self._burst
+        assert rate_per_s is not None
+        tokens = burst if filled_ms is None else min(burst, self._millitokens + (now_ms - filled_ms) * rate_per_s)
+        self._millitokens, self._filled_ms = tokens, now_ms
+        return max(0, min(tokens // MILLI, rate_per_s - self._unsent))
 
     def take(self, wanted: int, now_ms: int) -> int:
         """Take up to so many tokens; how many there were."""

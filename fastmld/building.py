@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from fastmld import _native
-from fastmld._native import lib, pin
+from fastmld._native import ffi, lib, pin
 from fastmld.batch import FrameBatch
 from fastmld.groups import GroupTable
 from fastmld.interface import Interface
@@ -43,76 +43,64 @@ class Builder:
 
     def build(self, taken: Sequence[Outgoing | Reports], emptied: bool) -> FrameBatch:
         """Frames, in order, and count them as sent. emptied: nothing else waits."""
-        n = sum(map(len, taken))
-        octets = sum(
-            outgoing.octets + len(outgoing) * int(self._v2["length"][outgoing.template])
-            if isinstance(outgoing, Reports)
-            else len(outgoing) * _LONGEST_FRAME
-            for outgoing in taken
+        n = sum([len(outgoing) for outgoing in taken])
+        room = sum(
+            [
+                outgoing.octets + len(outgoing) * int(self._v2["length"][outgoing.templates])
+                if isinstance(outgoing, Reports)
+                else len(outgoing) * _LONGEST_FRAME
+                for outgoing in taken
+            ]
         )
-        buffer, times_ms = np.empty(octets, np.uint8), np.empty(n, np.int64)
-        frames = FrameBatch(buffer, np.empty(n, np.int64), np.empty(n, np.uint32), np.empty(n, np.uint32), times_ms)
-        first = at = 0
-        for outgoing in _runs(taken):
-            count = len(outgoing) if isinstance(outgoing, Reports) else sum(map(len, outgoing))
-            part = slice(first, first := first + count)
-            run = FrameBatch(
-                buffer[at:], frames.offsets[part], frames.lengths[part], frames._interfaces[part], times_ms[part]
-            )
-            build = self._build_v2 if isinstance(outgoing, Reports) else self._build_v1
-            octets = build(outgoing, run, emptied)  # type: ignore[arg-type]
-            run.offsets += at
-            at += octets
-        frames.buffer = buffer[:at]
-        return frames
-
-    def _build_v1(self, taken: list[Outgoing], frames: FrameBatch, emptied: bool) -> int:
-        n = len(frames)
-        rows, templates, kinds = np.empty(n, np.uint32), np.empty(n, np.uint32), np.empty(n, np.uint8)
-        assert frames.times_ms is not None
-        end = 0
-        for outgoing in taken:
-            part = slice(end, end := end + len(outgoing.rows))
-            rows[part], templates[part] = outgoing.rows, outgoing.templates
-            kinds[part], frames.times_ms[part] = outgoing.kind, outgoing.times_ms
-        octets: int = lib.fastmld_emit(
-            self._table.c, self._pinned_v1, pin("uint32_t[]", rows), pin("uint32_t[]", templates),
-            pin("uint8_t[]", kinds), n, pin("uint8_t[]", frames.buffer), pin("int64_t[]", frames.offsets),
-            pin("uint32_t[]", frames.lengths), pin("uint32_t[]", frames._interfaces),
+        buffer, times_ms = np.empty(room, np.uint8), np.empty(n, np.int64)
+        offsets, lengths, interfaces = np.empty(n, np.int64), np.empty(n, np.uint32), np.empty(n, np.uint32)
+        pinned = (
+            pin("uint8_t[]", buffer), pin("int64_t[]", offsets),
+            pin("uint32_t[]", lengths), pin("uint32_t[]", interfaces),
         )  # fmt: skip
-        done = kinds == lib.FASTMLD_DONE
-        dones = np.bincount(templates[done], minlength=len(self._owners))
-        reports = np.bincount(templates[~done], minlength=len(self._owners))
-        for index in np.flatnonzero(dones + reports).tolist():
-            self._owners[index].sent_done += int(dones[index])
-            self._owners[index].sent_report += int(reports[index])
-            self._owners[index].budget.sent(None if emptied else int(reports[index]))
+        out, *columns = pinned
+        first, octets, of = 0, 0, taken[0].templates if taken else None
+        sole = isinstance(of, int)
+        for outgoing in taken:
+            build = self._build_v2 if isinstance(outgoing, Reports) else self._build_v1
+            octets = build(outgoing, out, octets, first, columns)  # type: ignore[arg-type]
+            times_ms[first : first + len(outgoing)] = outgoing.times_ms
+            first += len(outgoing)
+            sole = sole and isinstance(outgoing.templates, int) and outgoing.templates == of
+            self._count(outgoing, emptied)
+        return FrameBatch(buffer[:octets], offsets, lengths, interfaces[:1] if sole else interfaces, times_ms, pinned)
+
+    def _build_v1(self, messages: Outgoing, out: Any, at: int, first: int, columns: list[Any]) -> int:
+        alike = isinstance(messages.templates, int)
+        template = ffi.new("uint32_t *", messages.templates) if alike else pin("uint32_t[]", messages.templates)
+        octets: int = lib.fastmld_emit(
+            self._table.c, self._pinned_v1, pin("uint32_t[]", messages.rows), len(messages), messages.kind, template,
+            not alike, out, at, first, *columns,
+        )  # fmt: skip
         return octets
 
-    def _build_v2(self, reports: Reports, frames: FrameBatch, emptied: bool) -> int:
-        assert frames.times_ms is not None
-        frames.times_ms[:] = reports.times_ms
-        owner = self._owners[reports.template]
-        owner.sent_report2 += len(reports)
-        owner.budget.sent(None if emptied else len(reports))
+    def _build_v2(self, reports: Reports, out: Any, at: int, first: int, columns: list[Any]) -> int:
         records, borrowed = reports.records()
         octets: int = lib.fastmld_emit2(
-            self._table.c, self._pinned_v2, reports.template, records, pin("uint32_t[]", reports.edges), len(reports),
-            pin("uint8_t[]", frames.buffer), pin("int64_t[]", frames.offsets), pin("uint32_t[]", frames.lengths),
-            pin("uint32_t[]", frames._interfaces),
+            self._table.c, self._pinned_v2, reports.templates, records, pin("uint32_t[]", reports.edges), len(reports),
+            out, at, first, *columns,
         )  # fmt: skip
         del borrowed
         return octets
 
-
-def _runs(taken: Sequence[Outgoing | Reports]) -> list[list[Outgoing] | Reports]:
-    """Messages of MLDv1 that follow each other are built together."""
-    runs: list[list[Outgoing] | Reports] = []
-    for outgoing in taken:
-        if isinstance(outgoing, Reports):
-            runs.append(outgoing)
-        elif runs and isinstance(runs[-1], list):
-            runs[-1].append(outgoing)
+    def _count(self, outgoing: Outgoing | Reports, emptied: bool) -> None:
+        templates = outgoing.templates
+        if isinstance(templates, int):
+            counts = {templates: len(outgoing)}
         else:
-            runs.append([outgoing])
-    return runs
+            counts = {index: count for index, count in enumerate(np.bincount(templates).tolist()) if count}
+        for index, count in counts.items():
+            owner = self._owners[index]
+            if isinstance(outgoing, Reports):
+                owner.sent_report2 += count
+            elif outgoing.kind == lib.FASTMLD_DONE:
+                owner.sent_done += count
+                continue
+            else:
+                owner.sent_report += count
+            owner.budget.sent(None if emptied else count)

@@ -30,15 +30,19 @@ class Debts:
     def __bool__(self) -> bool:
         return bool(self._urgent) or bool(self._overdue)
 
-    def grant(self, rows: Rows, now_ms: int) -> npt.NDArray[np.bool_]:
-        """(N,): which rows get a token, the first of each interface first. What is owed already goes before them."""
-        granted = np.ones(len(rows), np.bool_)
+    def grant(self, rows: Rows, now_ms: int) -> npt.NDArray[np.bool_] | None:
+        """(N,): which rows get a token, the first of each interface first. What is owed already goes before them. None:
+        all of them do.
+        """
+        granted = None
         for index, members in by_interface(self._table, rows):
             budget = self._interfaces[index].budget
             if budget.unlimited:
                 continue
             n = 0 if index in self else budget.take(len(members), now_ms)
             if n < len(members):
+                if granted is None:
+                    granted = np.ones(len(rows), np.bool_)
                 granted[np.flatnonzero(self._table.interface[rows] == index)[n:]] = False
         return granted
 

@@ -285,39 +285,36 @@ class Engine:
         if not n:
             return verdicts
         self._reserve_scratch(n)
-        first = 0
-        while first < n:
-            first += self._receive(frames, first, verdicts, kinds, now_ms)
-        return verdicts
+        first, step, rest = 0, int(len(interfaces) > 1), frames
+        while True:
+            first += self._receive(rest, verdicts[first:], None if kinds is None else kinds[first:], now_ms)
+            if first == n:
+                return verdicts
+            rest = FrameBatch(frames.buffer, frames.offsets[first:], frames.lengths[first:], interfaces[first * step :])
 
     def _receive(
-        self,
-        frames: FrameBatch,
-        first: int,
-        verdicts: npt.NDArray[np.uint8],
-        kinds: npt.NDArray[np.uint8] | None,
-        now_ms: int,
+        self, frames: FrameBatch, verdicts: npt.NDArray[np.uint8], kinds: npt.NDArray[np.uint8] | None, now_ms: int
     ) -> int:
-        """Take in the frames from the first on, up to one that changes a host compatibility mode; how many."""
-        n = len(verdicts) - first
+        """Take in frames, up to one that changes a host compatibility mode; how many."""
+        n, step = len(verdicts), int(len(frames._interfaces) > 1)
         found, heard = self._found, self._heard
         hosts = self._members.hosts
         heard.hosts = hosts.pinned
-        interfaces = frames._interfaces
-        step = int(len(interfaces) > 1)
         lib.fastmld_classify(
-            self._members.table.c, self._pinned_records, len(self._records), pin("uint8_t[]", frames.buffer),
-            pin("int64_t[]", frames.offsets[first:]), pin("uint32_t[]", frames.lengths[first:]),
-            pin("uint32_t[]", interfaces[first * step :]), step, n, pin("uint8_t[]", verdicts[first:]),
-            _native.ffi.NULL if kinds is None else pin("uint8_t[]", kinds[first:]), *self._pinned_scratch, found, heard,
+            self._members.table.c, self._pinned_records, len(self._records), *frames.pinned, step, n,
+            pin("uint8_t[]", verdicts), _native.ffi.NULL if kinds is None else pin("uint8_t[]", kinds),
+            *self._pinned_scratch, found, heard,
         )  # fmt: skip
         if found.bad_interface:
-            raise UnknownInterface(f"frame {first + found.bad_interface - 1} is of an interface that is not there")
+            raise UnknownInterface(f"frame {found.bad_interface - 1} is of an interface that is not there")
         try:
             if found.folds or found.asked:
-                asked = self._asked[: found.asked]
+                late = lib.fastmld_find_late(
+                    self._members.table.c, self._pinned_records, self._pinned_scratch[-1], found.asked, now_ms,
+                    self._pinned_late,
+                )  # fmt: skip
                 self._members.v1.hear(
-                    self._folds.first(found.folds), self._answers[: found.answers], asked, self._records[asked], now_ms
+                    self._folds.first(found.folds), self._answers[: found.answers], self._late[:late].tolist(), now_ms
                 )
             if heard.n_heard or heard.n_queries:
                 queried = self._queries[: heard.n_queries], self._hearing[: heard.n_heard]
@@ -330,16 +327,14 @@ class Engine:
             hosts.settle(self._hearing[: heard.n_heard])
         if not heard.switched:
             return n
-        switched = self._members.interfaces[int(interfaces[(first + heard.switched - 1) * step])]
+        switched = self._members.interfaces[int(frames._interfaces[(heard.switched - 1) * step])]
         self._members.switch_to_v1(switched, now_ms)
         self._show(switched)
         return int(heard.switched) - 1
 
     def advance(self, now_ms: int) -> None:
         """Fire the timers that are due at now_ms or before, and send what the budget held back, as far as it goes."""
-        self._enter(now_ms)
-        self._members.expire(now_ms, now_ms)
-        self._show_switched()
+        self._enter(now_ms, advances=True)
         self._members.pay_debts(now_ms)
 
     def transmit(self, limit: int = 65536) -> FrameBatch:
@@ -433,18 +428,22 @@ class Engine:
         except KeyError:
             raise UnknownInterface(f"there is no interface {index}") from None
 
-    def _enter(self, now_ms: int, local: bool = False) -> None:
-        """Take in what time it is. local: a join or the like: those of one millisecond are said together."""
-        now_ms = operator.index(now_ms)
+    def _enter(self, now_ms: int, local: bool = False, advances: bool = False) -> None:
+        """Take in what time it is, and fire the timers that were due before; if it advances, those that are due now.
+
+        local: a join or the like: what those of one millisecond change is said together.
+        """
+        now_ms, before_ms = operator.index(now_ms), self._now_ms
+        if now_ms == before_ms and local:
+            return
         if abs(now_ms) > _FARTHEST_TIME_MS:
             raise ValueError(f"now_ms is a whole number of 62 bits, not {now_ms}")
-        if self._now_ms is not None:
-            if now_ms < self._now_ms:
-                raise ClockWentBackwards(f"now_ms is {now_ms}, but {self._now_ms} has been")
-            if now_ms > self._now_ms or not local:
-                self._members.close(now_ms)
-            if now_ms > self._now_ms:
-                self._members.expire(now_ms - 1, now_ms)
+        if before_ms is not None:
+            if now_ms < before_ms:
+                raise ClockWentBackwards(f"now_ms is {now_ms}, but {before_ms} has been")
+            self._members.close(now_ms)
+            if advances or now_ms > before_ms:
+                self._members.expire(now_ms if advances else now_ms - 1, now_ms)
                 self._show_switched()
         self._now_ms = now_ms
 
@@ -486,14 +485,15 @@ class Engine:
         size = max(n, 4096)
         folds, scratch = Folds.of_size(size), np.empty(size + 1, _native.FOLD)
         answers, generals = np.empty(size, _native.ANSWER), np.empty(size, _native.GENERAL)
-        asked = np.empty(size, np.uint32)
+        asked, late = np.empty(size, np.uint32), np.empty(size, _native.LATE)
         c_folds = _native.ffi.new("fastmld_folds *")
         pinned = [pin(f"{ctype}[]", column) for ctype, column in zip(_FOLD_TYPES, (*folds, scratch), strict=True)]
         c_folds.row, c_folds.delay_ms, c_folds.deadline_ms, c_folds.flags, c_folds.key, c_folds.scratch = pinned
         self._pinned_scratch = (
             c_folds, pin("fastmld_answer[]", answers), pin("fastmld_general[]", generals), pin("uint32_t[]", asked)
         )  # fmt: skip
-        self._folds, self._answers, self._asked = folds, answers, asked
+        self._pinned_late = pin("fastmld_late[]", late)
+        self._folds, self._answers, self._late = folds, answers, late
         self._c_folds, self._pinned_folds = c_folds, pinned
         self._found = _native.ffi.new("fastmld_found *")
         self._queries, self._hearing = np.empty(size, _native.QUERY2), np.empty(size, np.uint32)

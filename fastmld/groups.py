@@ -14,6 +14,7 @@ from fastmld._native import BLOCK_ROWS, NO_ROW, lib, pin
 Rows = npt.NDArray[np.uint32]
 NO_DEADLINE = int(np.iinfo(np.int64).max)  # in the deadline_ms column: no timer runs
 NO_ROWS: Rows = np.empty(0, np.uint32)
+_NO_BLOCKS = pin("uint32_t[]", NO_ROWS)
 
 FEWEST_GAPS = 1024  # fewer are not worth closing
 _CACHE_LINE = 64  # octets
@@ -24,7 +25,6 @@ _OCTETS_TO_JOIN = 256  # what joining a row takes at most besides the row, for a
 # Bits of the flags column.
 LAST_REPORTER = 1  # RFC 2710 section 5's flag
 REPORTED = 2  # some Report said that we listen, and no Done took it back
-LISTED_IDLE = 4  # in the pile of rows that became idle
 LISTED_OVERDUE = 8  # in the queue of rows that owe a Report
 LISTED_URGENT = 16  # in the queue of those that owe it to a Query for their own address
 REPEATS = 32  # Reports are to be repeated: how often, says the repeats column
@@ -42,7 +42,8 @@ class GroupTable:
     """Columns over rows, and the keyed index from (interface, address) to row.
 
     address (16,)u1, references u4, interface u2, state u1, flags u1, repeats u1: views of the records that C shares.
-    deadline_ms i8. earliest_ms, latest_ms i8: by blocks of BLOCK_ROWS rows, the bounds of their timers (timers.py).
+    deadline_ms i8. Bounds of it, i8 (timers.py): earliest_ms, latest_ms by blocks of BLOCK_ROWS rows, and
+    interface_latest_ms by interface.
     Rows of addresses that were left stay as gaps until `compact`.
     """
 
@@ -56,6 +57,9 @@ class GroupTable:
         for i in range(4):
             self.c.key[i] = secrets.randbits(64) | 1
         self.c.soonest_ms = NO_DEADLINE
+        self.interface_latest_ms = np.full(1 << 16, -NO_DEADLINE - 1, np.int64)
+        self._pinned_latest = self.c.interface_latest_ms = pin("int64_t[]", self.interface_latest_ms)
+        self._one_now, self._one_delay = _native.ffi.new("int64_t[1]"), _native.ffi.new("int32_t[1]")  # of `write`
         self._adopt(_Columns(BLOCK_ROWS))
         self._reindex(BLOCK_ROWS)
 
@@ -129,20 +133,28 @@ class GroupTable:
     def write(
         self,
         rows: Rows,
-        moves: npt.NDArray[Any],
+        moves: Any,
         now_ms: int | npt.NDArray[np.int64] = 0,
         delays_ms: int | npt.NDArray[np.int32] = 0,
     ) -> None:
-        """Move rows on: moves is (N,) of _native.MOVE, or (1,) where all move alike.
+        """Move rows on: moves is (N,) of _native.MOVE, or (1,) where all move alike; pinned, or an array.
 
         Timers that are drawn end 1 to delays_ms after now_ms, those that are set at now_ms: numbers, or (N,) of them.
         """
-        now = np.atleast_1d(np.asarray(now_ms, np.int64))
-        delays = np.atleast_1d(np.asarray(delays_ms, np.int32))
+        if each_now := isinstance(now_ms, np.ndarray):
+            now = pin("int64_t[]", now_ms)
+        else:
+            now = self._one_now
+            now[0] = now_ms
+        if each_delay := isinstance(delays_ms, np.ndarray):
+            delay = pin("int32_t[]", delays_ms)
+        else:
+            delay = self._one_delay
+            delay[0] = delays_ms
         lib.fastmld_write(
-            self.c, self._seed, pin("uint32_t[]", np.ascontiguousarray(rows)), len(rows),
-            pin("fastmld_move[]", moves), int(len(moves) > 1), pin("int64_t[]", now), int(len(now) > 1),
-            pin("int32_t[]", delays), int(len(delays) > 1),
+            self.c, self._seed, pin("uint32_t[]", rows), len(rows),
+            pin("fastmld_move[]", moves) if isinstance(moves, np.ndarray) else moves, len(moves) > 1,
+            now, each_now, delay, each_delay,
         )  # fmt: skip
 
     def release(self, interface: int, rows: Rows) -> None:
@@ -164,10 +176,10 @@ class GroupTable:
             column.replace(rows[self.references[rows] != 0])
         return column.view()
 
-    def blocks_of(self, interface: int) -> npt.NDArray[np.uint32]:
-        """The blocks that rows of one interface stand in, in order. Some of those rows may have been released."""
+    def blocks_of(self, interface: int) -> Any:
+        """uint32_t[], for C: the blocks that rows of one interface stand in, in order, also rows that were released."""
         column = self._rows_of.get(interface)
-        return NO_ROWS if column is None else column.blocks()
+        return _NO_BLOCKS if column is None else column.blocks()
 
     @property
     def sole_interface(self) -> int | None:
@@ -249,16 +261,18 @@ class _Column:
     def __init__(self) -> None:
         self._rows = NO_ROWS
         self._length = 0
-        self._blocks: npt.NDArray[np.uint32] | None = None
+        self._blocks: Any = None
         self.gaps = 0  # rows among them that were released
 
     def view(self) -> Rows:
         return self._rows[: self._length]
 
-    def blocks(self) -> npt.NDArray[np.uint32]:
+    def blocks(self) -> Any:
         if self._blocks is None:
             blocks = self.view() // BLOCK_ROWS  # in order, since the rows are
-            self._blocks = blocks[np.append(True, blocks[1:] != blocks[:-1])] if len(blocks) else blocks
+            if len(blocks):
+                blocks = blocks[np.append(True, blocks[1:] != blocks[:-1])]
+            self._blocks = pin("uint32_t[]", blocks)
         return self._blocks
 
     def replace(self, rows: Rows) -> None:

@@ -35,12 +35,12 @@ KEEP, SET, CLEAR = 0, 1, 2  # effects on the last-reporter flag, as csrc/classif
 class State(IntEnum):
     """Codes of the state column, in the bits of csrc/fastmld.h. NON_LISTENER: a row that was left."""
 
-    IDLE = 0
+    NON_LISTENER = 0
     DELAYED_JOIN = RUNS
+    IDLE = MOVES
     DELAYING = RUNS | MOVES
-    NON_LISTENER = 2
     OWING = 4
-    SILENT = 6
+    SILENT = 5
 
 
 # By code: what it is for those who look, as an index into STATES; and whether a Query with delay 0 is answered at once.
@@ -105,7 +105,7 @@ class Heard(NamedTuple):
     """What a batch does to rows, column by column."""
 
     starts: npt.NDArray[np.bool_]  # the timer starts anew
-    outcome: npt.NDArray[np.uint16]  # an index into OUTCOMES and RESTS
+    outcome: npt.NDArray[np.uint16]  # an index into OUTCOMES
 
 
 def hear(folds: Folds, now_ms: int) -> Heard:
@@ -127,10 +127,10 @@ def move(state: State, timer: int, said: int = KEEP, clear: int = 0) -> npt.NDAr
     return moves
 
 
-def _tables() -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], npt.NDArray[np.void], npt.NDArray[np.bool_]]:
-    """The vector form of TRANSITIONS, by the key of csrc/fastmld.h's folds; the last two also by "the timer starts"."""
+def _tables() -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], npt.NDArray[np.void]]:
+    """The vector form of TRANSITIONS, by the key of csrc/fastmld.h's folds; the last also by "the timer starts"."""
     may_start, runs_on = np.zeros(256, np.bool_), np.zeros(256, np.bool_)
-    outcomes, rests = np.zeros(512, MOVE), np.zeros(512, np.bool_)
+    outcomes = np.zeros(512, MOVE)
     effects = (KEEP, SET, CLEAR)
     for state, reset, if_idle, if_delaying in product(State, (0, 1), effects, effects):
         key = state | reset << 3 | if_idle << 4 | if_delaying << 6
@@ -149,8 +149,7 @@ def _tables() -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], npt.NDArray
                 outcomes[outcome] = move(State.DELAYING, lib.FASTMLD_TIMER_KEEP, said)[0]
             else:
                 outcomes[outcome] = move(State.IDLE, lib.FASTMLD_TIMER_STOP, said, reset * REPEATS)[0]
-                rests[outcome] = True
-    return may_start, runs_on, outcomes, rests
+    return may_start, runs_on, outcomes
 
 
-_MAY_START, _RUNS_ON, OUTCOMES, RESTS = _tables()
+_MAY_START, _RUNS_ON, OUTCOMES = _tables()

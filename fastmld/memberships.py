@@ -1,8 +1,8 @@
 """The life of rows: they are joined, asked, answered for, left. Takes time and randomness from outside, sends nothing.
 
-Around RFC 2710's transitions (listener_v1.py) stands what makes their cost follow change: per interface an upper bound
-of the deadlines and a pile of rows that became idle (what a General Query can move), and a queue of rows that owe a
-Report for which the budget had no token.
+Around RFC 2710's transitions (listener_v1.py) stands what makes their cost follow change: bounds of the deadlines, that
+tell what a General Query can move (an idle row's deadline is never), and a queue of rows that owe a Report for which
+the budget had no token.
 """
 
 from __future__ import annotations
@@ -12,16 +12,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastmld import _native
-from fastmld._native import lib
+from fastmld._native import lib, pin
 from fastmld.addresses import are_ssm, is_silent
 from fastmld.batch import Folds
 from fastmld.debts import Debts
 from fastmld.groups import (
     LAST_REPORTER,
-    LISTED_IDLE,
     LISTED_OVERDUE,
     LISTED_URGENT,
+    NO_DEADLINE,
     NO_ROWS,
     REPEATS,
     REPORTED,
@@ -31,26 +30,22 @@ from fastmld.groups import (
 )
 from fastmld.hosts import Hosts
 from fastmld.interface import Interface
-from fastmld.listener_v1 import ANSWERS, OUTCOMES, RESTS, SET, STATE_OF_KEY, State, hear, move
+from fastmld.listener_v1 import ANSWERS, OUTCOMES, SET, STATE_OF_KEY, State, hear, move
 from fastmld.outbox import Outbox, Outgoing
-from fastmld.piles import Pile, by_interface
+from fastmld.piles import by_interface
 from fastmld.timers import Timers
 
 Times = int | npt.NDArray[np.int64]
-_NO_BOUND = int(np.iinfo(np.int64).min)
-_UNLISTED = np.uint8(0xFF & ~(LISTED_IDLE | LISTED_OVERDUE | LISTED_URGENT))
+_UNLISTED = np.uint8(0xFF & ~(LISTED_OVERDUE | LISTED_URGENT))
 
 _DELAYED = move(State.DELAYED_JOIN, lib.FASTMLD_TIMER_SET)
-_ASKED = move(State.DELAYING, lib.FASTMLD_TIMER_DRAW)
-_SAID_AND_ASKED = move(State.DELAYING, lib.FASTMLD_TIMER_DRAW, SET, REPEATS)
+_ASKED = pin("fastmld_move[]", move(State.DELAYING, lib.FASTMLD_TIMER_DRAW))
+_SAID_AND_ASKED = pin("fastmld_move[]", move(State.DELAYING, lib.FASTMLD_TIMER_DRAW, SET, REPEATS))
 _SAID_AND_REPEATED = move(State.DELAYING, lib.FASTMLD_TIMER_DRAW, SET)
-_SAID = move(State.IDLE, lib.FASTMLD_TIMER_STOP, SET, REPEATS)
+_SAID = pin("fastmld_move[]", move(State.IDLE, lib.FASTMLD_TIMER_STOP, SET, REPEATS))
+_ANY_FLAG = 0xFF
 _UNSAID = LAST_REPORTER | REPORTED | REPEATS
-# Whoever becomes idle is listed, so that the next General Query finds it.
-_LISTING = OUTCOMES.copy()
-_LISTING["set"][RESTS] |= LISTED_IDLE
-_OUTCOMES = _LISTING.view(np.uint32)  # which numpy takes from faster
-_SAID["set"] |= LISTED_IDLE
+_OUTCOMES = OUTCOMES.view(np.uint32)  # which numpy takes from faster
 
 
 class Memberships:
@@ -62,10 +57,8 @@ class Memberships:
         self.outbox = Outbox()
         self.interfaces: dict[int, Interface] = {}
         self.timers = Timers(self.table)
-        self._idle = Pile(self.table, LISTED_IDLE)
         self._debts = Debts(self.table, self.interfaces)
-        # By interface: no timer ends later; the Unsolicited Report Interval; the template of its frames.
-        self._bound_ms = np.full(1 << 16, _NO_BOUND, np.int64)
+        # By interface: the Unsolicited Report Interval; the template of its frames.
         self._interval_ms = np.zeros(1 << 16, np.int32)
         self.template_of = np.zeros(1 << 16, np.uint32)
 
@@ -86,7 +79,7 @@ class Memberships:
             ssm = are_ssm(table.address[new]) & ~silent
             interface.ssm_in_v1 += int(ssm.sum())
             silent |= ssm
-        table.state[new[silent]] = State.SILENT
+        table.state[new] = np.where(silent, State.SILENT, State.IDLE)
         speaking = new[~silent] if silent.any() else new
         if delay_ms > 0 and interface.kind != "loopback":
             self.table.write(speaking, _DELAYED, now_ms + delay_ms)
@@ -112,15 +105,11 @@ class Memberships:
         if done:
             self._say_done(interface, rows, now_ms)
         self._stop(rows, State.IDLE)
-        self._idle.take(interface.index)
         self._debts.forget(interface.index)
-        self._bound_ms[interface.index] = _NO_BOUND
 
     def forget(self, interface: Interface) -> None:
         """The interface is gone, and its rows with it. Nothing is said."""
-        self._idle.take(interface.index)
         self._debts.forget(interface.index)
-        self._bound_ms[interface.index] = _NO_BOUND
         rows = self.table.rows_of(interface.index).copy()
         self._stop(rows, State.NON_LISTENER)
         self.table.release(interface.index, rows)
@@ -132,54 +121,39 @@ class Memberships:
 
     # Frames
 
-    def hear(self, folds: Folds, answers: Any, asked: Any, records: Any, now_ms: int) -> None:
+    def hear(self, folds: Folds, answers: Any, late: list[tuple[int, int, int, int]], now_ms: int) -> None:
         """Apply what classify found in a batch.
 
-        folds, answers: of csrc/fastmld.h. asked: interfaces that heard a General Query; records: theirs, with the
-        folded Queries in zeros and delay_ms.
+        folds, answers: of csrc/fastmld.h. late: what fastmld_find_late found, interfaces on which a General Query
+        changes something.
         """
         try:
-            pools = self._pools(asked, records, now_ms) if len(asked) else {}
+            pools = {interface: self._pool(interface, after_ms) for interface, _, _, after_ms in late}
             if len(answers):
-                self._answer(answers, {i: pool for i, (pool, zeros, _) in pools.items() if zeros}, now_ms)
+                self._answer(answers, {i: pools[i] for i, zeros, _, _ in late if zeros}, now_ms)
             if len(folds.row):
                 self._hear_folds(folds, now_ms)
-            for interface, (pool, zeros, delay_ms) in pools.items():
-                self._hear_general(interface, pool, zeros, delay_ms, now_ms)
+            for interface, zeros, delay_ms, _ in late:
+                rows = pools[interface]
+                if len(folds.row):  # what the batch says of rows that its frames named is known with that already
+                    rows = rows[self.table.fold[rows] == 0]
+                self._hear_general(rows, zeros, delay_ms, now_ms)
         except BaseException:  # rows that were taken and not moved on would be in no index, and deaf from then on
             self.reindex()
             raise
 
-    def _pools(self, asked: Any, records: Any, now_ms: int) -> dict[int, tuple[Rows, int, int]]:
-        """For each interface on which a General Query changes something: the rows it moves, its zeros, its delay.
+    def _pool(self, interface: int, after_ms: int) -> Rows:
+        """The rows that a General Query moves: idle ones, whose deadlines are never, and timers that end too late.
 
-        It changes nothing where no row is idle and no timer ends after the delay: two numbers tell.
+        None but these has a deadline after after_ms. So a repeated Query finds none, and one number tells.
         """
-        table = self.table
-        zeros, delays = records["zeros"], records["delay_ms"].astype(np.int64)
-        bounds = self._bound_ms[asked]
-        quiet = ~self._idle.waiting[asked] & np.where(zeros > 0, bounds < now_ms, now_ms + delays >= bounds)
-        pools = {}
-        for n in np.flatnonzero(~quiet).tolist():
-            interface, zero, delay_ms = int(asked[n]), int(zeros[n]), int(delays[n])
-            listed = self._idle.take(interface)
-            self._idle.add(listed[table.fold[listed] != 0])  # what the batch says of those is known with that bit
-            idle = listed[table.state[listed] == State.IDLE]
-            after_ms = now_ms - 1 if zero else now_ms + delay_ms
-            later = self.timers.later(interface, after_ms) if after_ms < bounds[n] else NO_ROWS
-            pool = np.concatenate((idle, later))
-            if zero:
-                pool = np.sort(pool)  # they are answered for in this order
-            pools[interface] = pool, zero, delay_ms
-            self._bound_ms[interface] = now_ms + delay_ms if delay_ms > 0 else now_ms - 1
-        return pools
+        self.table.interface_latest_ms[interface] = after_ms
+        return self.timers.later(interface, after_ms)
 
-    def _hear_general(self, interface: int, pool: Rows, zeros: int, delay_ms: int, now_ms: int) -> None:
-        """The rows of a pool that no frame of the batch named: all of them are idle, or their timers end too late."""
-        table = self.table
-        rows = pool[table.fold[pool] == 0]
+    def _hear_general(self, rows: Rows, zeros: int, delay_ms: int, now_ms: int) -> None:
+        """Rows that a General Query moves, and no other frame of the batch."""
         if zeros:
-            rows = rows[table.state[rows] != State.OWING]  # by now, for want of tokens
+            rows = rows[self.table.state[rows] != State.OWING]  # by now, for want of tokens
         if delay_ms > 0:
             self.table.write(rows, _SAID_AND_ASKED if zeros else _ASKED, now_ms, delay_ms)
         else:
@@ -190,9 +164,7 @@ class Memberships:
         if self._debts:  # since classify looked, some rows may have come to owe a Report
             folds = folds._replace(key=folds.key & ~STATE_OF_KEY | self.table.state[folds.row])
         heard = hear(folds, now_ms)
-        self._idle.append(folds.row[RESTS[heard.outcome] & (folds.flags & LISTED_IDLE == 0)])
         self.table.write(folds.row, _OUTCOMES[heard.outcome], now_ms, folds.delay_ms)
-        self._raise_bounds(folds.row, now_ms, folds.delay_ms * heard.starts)
 
     def _answer(self, answers: Any, pools: dict[int, Rows], now_ms: int) -> None:
         """Queries with delay 0: each is answered at once, in the order of the Queries, while tokens last.
@@ -248,46 +220,48 @@ class Memberships:
 
         They are all MLDv1's: see `fire` where they are not.
         """
-        said: list[tuple[Rows, npt.NDArray[np.int64]]] = []
+        said: list[tuple[Rows, Times]] = []
         try:
             while len(rows := self.timers.due(until_ms)):
                 said.append(self._expired(rows, now_ms))
         except BaseException:
             self.reindex()
             raise
-        if not said:
-            return
-        rows, times_ms = said[0]
-        if len(said) > 1:
-            rows, times_ms = (np.concatenate(columns) for columns in zip(*said, strict=True))
+        if len(said) == 1:
+            self._put_reports(*said[0])
+        elif said:
+            rows = np.concatenate([rows for rows, _ in said])
+            times_ms = np.concatenate([np.broadcast_to(times_ms, rows.shape) for rows, times_ms in said])
             order = np.lexsort((rows, times_ms))
-            rows, times_ms = rows[order], times_ms[order]
-        self._put_reports(rows, times_ms)
+            self._put_reports(rows[order], times_ms[order])
 
     def fire(self, rows: Rows, now_ms: int) -> None:
-        """Timers that ended, all in one millisecond, in order, are taken out already."""
+        """Some of the timers that were taken last, all of which ended in one millisecond, in order."""
         if len(rows):
             self._put_reports(*self._expired(rows, now_ms))
 
-    def _expired(self, rows: Rows, now_ms: int) -> tuple[Rows, npt.NDArray[np.int64]]:
-        """Timers that ended, in order: what is said of which rows, and when."""
-        table = self.table
-        joins = table.state[rows] == State.DELAYED_JOIN
-        if joins.any():
+    def _expired(self, rows: Rows, now_ms: int) -> tuple[Rows, Times]:
+        """Timers that ended, in order, as they were taken last: what is said of which rows, and when."""
+        table, taken = self.table, self.timers.taken
+        flags = taken.flags
+        if taken.states >> State.DELAYED_JOIN & 1:
+            joins = table.state[rows] == State.DELAYED_JOIN
             rows = np.sort(np.concatenate((self._end_delay(rows[joins]), rows[~joins])))
             rows = rows[np.argsort(table.deadline_ms[rows], kind="stable")]
-        fired, times_ms = self._fire(rows, table.deadline_ms[rows], now_ms)
-        return fired, np.asarray(times_ms)
+            flags |= REPEATS
+        times_ms = taken.first_ms if taken.first_ms == taken.last_ms else table.deadline_ms[rows]
+        return self._fire(rows, times_ms, now_ms, flags)
 
     def pay_debts(self, now_ms: int) -> None:
         """Send what is owed, oldest first, as far as the tokens of now_ms go."""
-        for rows in self._debts.pay(now_ms):
+        for rows in self._debts.pay(now_ms) if self._debts else ():
             self._put_reports(*self._say(rows, now_ms))
 
     def next_ms(self, now_ms: int) -> int | None:
         """When expire or pay_debts will have something to do; None: never, unless something is heard."""
-        ends = (self.timers.next_ms(), self._debts.next_ms(now_ms))
-        return min((ms for ms in ends if ms is not None), default=None)
+        timer_ms = self.timers.next_ms()
+        token_ms = self._debts.next_ms(now_ms) if self._debts else None
+        return timer_ms if token_ms is None else token_ms if timer_ms is None else min(timer_ms, token_ms)
 
     # What these are made of
 
@@ -328,22 +302,25 @@ class Memberships:
                 self._stop(members, State.IDLE)
         return np.concatenate(starting) if starting else NO_ROWS
 
-    def _fire(self, rows: Rows, times_ms: Times, now_ms: int) -> tuple[Rows, Times]:
+    def _fire(self, rows: Rows, times_ms: Times, now_ms: int, flags: int = _ANY_FLAG) -> tuple[Rows, Times]:
         """Timers that ended, in order: those that are granted a Report are taken as said, the others owe it."""
         granted = self._debts.grant(rows, now_ms)
-        if not granted.all():
+        if granted is not None:
             owing = ~granted
             self._debts.owe(rows[owing], times_ms if isinstance(times_ms, int) else times_ms[owing])
             rows, times_ms = rows[granted], times_ms if isinstance(times_ms, int) else times_ms[granted]
-        return self._say(rows, times_ms)
+        return self._say(rows, times_ms, flags)
 
-    def _say(self, rows: Rows, times_ms: Times) -> tuple[Rows, Times]:
-        """The state after a Report on expiry: Idle, or Delaying while repeats are left (rules N8, N10)."""
-        table = self.table
-        again = table.flags[rows] & REPEATS != 0
-        if not again.any():
+    def _say(self, rows: Rows, times_ms: Times, flags: int = _ANY_FLAG) -> tuple[Rows, Times]:
+        """The state after a Report on expiry: Idle, or Delaying while repeats are left (rules N8, N10).
+
+        flags: those that any of the rows may have.
+        """
+        if not flags & REPEATS:
             self._rest(rows)
             return rows, times_ms
+        table = self.table
+        again = table.flags[rows] & REPEATS != 0
         self._rest(rows[~again])
         repeating = rows[again]
         table.repeats[repeating] -= 1
@@ -351,24 +328,11 @@ class Memberships:
         from_ms = times_ms if isinstance(times_ms, int) else times_ms[again]
         intervals_ms = self._interval_ms[table.interface[repeating]]
         self.table.write(repeating, _SAID_AND_REPEATED, from_ms, intervals_ms)
-        self._raise_bounds(repeating, from_ms, intervals_ms)
         return rows, times_ms
 
     def _rest(self, rows: Rows) -> None:
         """Something was said of these rows, and no timer runs on."""
-        fresh = rows[self.table.flags[rows] & LISTED_IDLE == 0]
         self.table.write(rows, _SAID)
-        self._idle.append(fresh)
-
-    def _raise_bounds(self, rows: Rows, now_ms: Times, delays_ms: npt.NDArray[np.int32]) -> None:
-        """Timers were started at now_ms that end within delays_ms, where that is not 0."""
-        sole = self.table.sole_interface
-        if sole is None:
-            until_ms = np.asarray(now_ms, np.int64) + delays_ms
-            np.maximum.at(self._bound_ms, self.table.interface[rows], until_ms)
-        elif len(rows):
-            latest_ms = now_ms if isinstance(now_ms, int) else int(now_ms.max())
-            self._bound_ms[sole] = max(int(self._bound_ms[sole]), latest_ms + int(delays_ms.max()))
 
     def _stop(self, rows: Rows, state: State) -> None:
         """End timers where nothing follows from it, and take back what was said."""
@@ -376,16 +340,16 @@ class Memberships:
 
     def _put_reports(self, rows: Rows, times_ms: Times) -> None:
         if len(rows):
-            templates = self._templates(rows)
-            self.outbox.put(Outgoing(rows, _native.lib.FASTMLD_REPORT, times_ms, templates))
+            self.outbox.put(Outgoing(rows, lib.FASTMLD_REPORT, times_ms, self._templates(rows)))
 
     def _templates(self, rows: Rows) -> int | npt.NDArray[np.uint32]:
         owners = by_interface(self.table, rows)
         for index, _ in owners:
             interface = self.interfaces[index]
-            interface.reported_unspecified |= interface.link_local is None
+            if interface.link_local is None:
+                interface.reported_unspecified = True
         if len(owners) == 1:
-            return int(self.template_of[owners[0][0]])
+            return int(self.template_of[index])
         return np.asarray(self.template_of[self.table.interface[rows]])
 
     def _say_done(self, interface: Interface, rows: Rows, now_ms: int) -> None:
@@ -406,11 +370,5 @@ class Memberships:
 
     def reindex(self) -> None:
         """Make the indices over the columns anew: rows were renumbered, or something went wrong on the way."""
-        table = self.table
         self.timers.rebuild()
-        self._idle.clear()
-        table.flags[: table.used] &= 0xFF & ~LISTED_IDLE
-        idle = np.flatnonzero((table.state[: table.used] == State.IDLE) & (table.references[: table.used] != 0))
-        for index, members in by_interface(table, idle.astype(np.uint32)):
-            if self.interfaces[index].talks and not self._hosts.v2[index]:
-                self._idle.add(members)
+        self.table.interface_latest_ms[:] = NO_DEADLINE  # the next General Query tells

@@ -68,7 +68,7 @@ class MembershipsV2:
         interface.set_groups(table.count(interface.index))
         octets = table.address[new]
         silent = is_silent(octets)
-        table.state[new[silent | are_ssm(octets)]] = State.SILENT
+        table.state[new] = np.where(silent | are_ssm(octets), State.SILENT, State.IDLE)
         speaking = new[~silent] if silent.any() else new
         if delay_ms > 0 and interface.kind != "loopback":
             self._changes.take_over(interface, speaking, forget=True)
@@ -121,7 +121,7 @@ class MembershipsV2:
         rows = table.join(interface.index, addresses)
         interface.set_groups(table.count(interface.index))
         silent = is_silent(addresses)
-        table.state[rows[silent | are_ssm(addresses)]] = State.SILENT
+        table.state[rows] = np.where(silent | are_ssm(addresses), State.SILENT, State.IDLE)
         if interface.talks:
             self._changes.take_over(interface, rows[~silent], all_of_them=True)
         for row in rows.tolist():

@@ -27,7 +27,7 @@ class Reports:
     types: npt.NDArray[np.uint8]
     edges: npt.NDArray[np.uint32]
     times_ms: int | npt.NDArray[np.int64]
-    template: int
+    templates: int  # one for all
     sources: npt.NDArray[np.uint16] | None = None
     firsts: npt.NDArray[np.uint32] | None = None
     pool: npt.NDArray[np.uint8] | None = None
@@ -49,7 +49,7 @@ class Reports:
         return tuple(  # type: ignore[return-value]
             Reports(
                 self.rows, self.types, edges, times if whole else times[part],  # type: ignore[index]
-                self.template, self.sources, self.firsts, self.pool,
+                self.templates, self.sources, self.firsts, self.pool,
             )
             for edges, part in ((self.edges[: n + 1], slice(None, n)), (self.edges[n:], slice(n, None)))
         )  # fmt: skip

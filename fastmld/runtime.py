@@ -1,6 +1,6 @@
 """The only loop, and the only reader of the clock: it carries frames between links and an engine.
 
-A pass is: what the kernel says of the interfaces, what came in, timers, what goes out. Between passes the
+A pass is: what the kernel says of the interfaces, timers, what came in, what goes out. Between passes the
 loop sleeps until a descriptor is ready or a deadline is there.
 """
 
@@ -62,7 +62,7 @@ class Runtime:
     def __init__(self, engine: Engine | None = None, *, clock: Callable[[], int] = monotonic_ms) -> None:
         self.engine = Engine() if engine is None else engine
         self.now_ms = clock
-        self.worst_lateness_ms = 0
+        self.worst_lateness_ms = 0  # how long after it was due a frame was handed to its link
         self.ended: list[str] = []  # names of interfaces that were deleted, and have not come back
         self._links: dict[int, Link] = {}
         self._max_waiting: dict[int, int] = {}
@@ -73,11 +73,11 @@ class Runtime:
         self._more = False
         self._stopping = False
         self._received = False  # frames, in the last pass
-        self._due_ms: int | None = None  # what the engine said of its next deadline, if nothing happened since
-        self._due_known = False
-        self._epoll = select.epoll()
+        # What is rare has an epoll of its own, inside the other: to ask that whether anything happened asks no ring.
+        self._epoll, self._rare = select.epoll(), select.epoll()
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._epoll.register(self._bell, select.EPOLLIN)
+        self._rare.register(self._bell, select.EPOLLIN)
+        self._epoll.register(self._rare.fileno(), select.EPOLLIN)
 
     # Interfaces
 
@@ -110,7 +110,7 @@ class Runtime:
 
         if self._netlink is None:
             self._netlink = Netlink()
-            self._epoll.register(self._netlink.fileno(), select.EPOLLIN)
+            self._rare.register(self._netlink.fileno(), select.EPOLLIN)
         self._follow(self.now_ms())
         state = self._netlink.find(name)
         if state is None:
@@ -217,7 +217,8 @@ class Runtime:
         for timeout_ms in self._passes(duration_ms, every_ms, report):
             if self._received:
                 time.sleep(PACE_S)
-            self._epoll.poll(None if timeout_ms is None else timeout_ms / 1000)
+            else:
+                self._epoll.poll(None if timeout_ms is None else timeout_ms / 1000)
 
     async def serve(
         self,
@@ -233,6 +234,7 @@ class Runtime:
             for timeout_ms in self._passes(duration_ms, every_ms, report):
                 if self._received:
                     await asyncio.sleep(PACE_S)
+                    continue
                 ready.clear()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(ready.wait(), None if timeout_ms is None else timeout_ms / 1000)
@@ -250,18 +252,16 @@ class Runtime:
 
     def wake(self) -> None:
         """Have the loop look at the engine again."""
-        self._due_known = False
         os.eventfd_write(self._bell, 1)
 
     def work(self, now_ms: int) -> None:
         """One pass, without waiting. now_ms: of the clock."""
-        with suppress(BlockingIOError):
-            os.eventfd_read(self._bell)
-        deadline_ms = self._due_ms if self._due_known else self.engine.next_deadline_ms()
-        self._due_known = False
-        if deadline_ms is not None:
-            self.worst_lateness_ms = max(self.worst_lateness_ms, now_ms - deadline_ms)
-        self._follow(now_ms)
+        for descriptor, _ in self._rare.poll(0):
+            if descriptor == self._bell:
+                os.eventfd_read(self._bell)
+            else:
+                self._follow(now_ms)
+        self.engine.advance(now_ms)
         self._received = False
         for link in self._links.values():
             frames = link.receive(now_ms)
@@ -271,7 +271,6 @@ class Runtime:
                     self.engine.receive(frames, now_ms)
                 finally:
                     link.release()
-        self.engine.advance(now_ms)
         self._send(now_ms)
 
     def next_ms(self, now_ms: int) -> int | None:
@@ -279,8 +278,7 @@ class Runtime:
         if self._more:
             return now_ms
         times = [time_ms for link in self._links.values() if (time_ms := link.next_ms()) is not None]
-        deadline_ms = self._due_ms = self.engine.next_deadline_ms()
-        self._due_known = True
+        deadline_ms = self.engine.next_deadline_ms()
         if deadline_ms is not None:
             # What is due and waits for a full link is no reason to spin.
             times.append(deadline_ms if self._room() else max(deadline_ms, now_ms + 1))
@@ -297,6 +295,7 @@ class Runtime:
             self._netlink = None
         if not self._epoll.closed:
             self._epoll.close()
+            self._rare.close()
             os.close(self._bell)
 
     def __enter__(self) -> Runtime:
@@ -308,7 +307,7 @@ class Runtime:
     def _passes(
         self, duration_ms: int | None, every_ms: int, report: Callable[[], object] | None
     ) -> Iterator[int | None]:
-        """Pass after pass; between them, the milliseconds to wait at most, None for ever."""
+        """Pass after pass; between them, the milliseconds to wait at most, None for ever; 0 after one that received."""
         now_ms = self.now_ms()
         end_ms = None if duration_ms is None else now_ms + duration_ms
         report_ms = None if report is None else now_ms + every_ms
@@ -330,23 +329,31 @@ class Runtime:
             now_ms = self.now_ms()
 
     def _timeout_ms(self, now_ms: int, *others_ms: int | None) -> int | None:
+        if self._received:
+            return 0
         times = [time_ms for time_ms in (self.next_ms(now_ms), *others_ms) if time_ms is not None]
         return max(0, min(times) - self.now_ms()) if times else None
 
     def _room(self) -> int:
-        """Frames that every link has room for: whose they are is known only after transmit."""
-        rooms = (self._max_waiting[interface] - link.waiting for interface, link in self._links.items())
-        return min(rooms, default=_CHUNK)
+        """Frames that every link has room for, of a chunk: whose they are is known only after transmit."""
+        room = _CHUNK
+        for interface, link in self._links.items():
+            room = min(room, self._max_waiting[interface] - link.waiting)
+        return room
 
     def _send(self, now_ms: int) -> None:
         for link in self._links.values():
             link.flush(now_ms)
         self._more = False
-        limit = min(_CHUNK, self._room())
+        limit = self._room()
         if not limit:
             return
         frames = self.engine.transmit(limit)
+        if not len(frames):
+            return
         self._more = len(frames) == limit
+        if frames.times_ms is not None:  # in order
+            self.worst_lateness_ms = max(self.worst_lateness_ms, now_ms - int(frames.times_ms[0]))
         for interface, some in _by_interface(frames):
             if interface in self._links:
                 self._links[interface].send(some, now_ms)
@@ -414,7 +421,8 @@ def simulate(runtimes: Iterable[Runtime], start_ms: int, end_ms: int) -> None:
 
 def _by_interface(frames: FrameBatch) -> Iterator[tuple[int, FrameBatch]]:
     """The frames of each interface, in order."""
-    if not len(frames):
+    if (sole := frames.sole_interface) is not None:
+        yield sole, frames
         return
     interfaces = frames.interfaces
     if (interfaces == interfaces[0]).all():

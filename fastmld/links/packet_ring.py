@@ -108,8 +108,10 @@ class PacketRing:
         self._buffer = np.frombuffer(self._map, np.uint8)
         self._offsets = np.empty(self._room, np.int64)
         self._lengths = np.empty(self._room, np.uint32)
+        self._interface_column = np.empty(1, np.uint32)
         self._pinned_ring = pin("uint8_t[]", self._buffer)
         self._pinned_columns = pin("int64_t[]", self._offsets), pin("uint32_t[]", self._lengths)
+        self._pinned_interface = pin("uint32_t[]", self._interface_column)
         self._walked = ffi.new("fastmld_walked *")
         self._error = ffi.new("int *")
 
@@ -146,8 +148,9 @@ class PacketRing:
         if not n:
             self.release()
             return None
-        interface = np.array([self.interface], np.uint32)
-        return FrameBatch(self._buffer, self._offsets[:n], self._lengths[:n], interface)
+        self._interface_column[0] = self.interface
+        pinned = self._pinned_ring, *self._pinned_columns, self._pinned_interface
+        return FrameBatch(self._buffer, self._offsets[:n], self._lengths[:n], self._interface_column, pinned=pinned)
 
     def release(self) -> None:
         """Give the blocks back to the kernel."""
@@ -162,7 +165,7 @@ class PacketRing:
         self._counters["send_dropped"] += len(frames) - fits
         if not fits:
             return
-        self._kept.append(_part(frames, slice(fits)))
+        self._kept.append(frames if fits == len(frames) else _part(frames, slice(fits)))
         self._waiting += fits
         if self._retry_at_ms is None:
             self._drain(now_ms)
@@ -229,10 +232,7 @@ class PacketRing:
         """How many the socket took, and the errno that ended it, or 0."""
         if self._out is None:
             return 0, errno.ENODEV
-        sent = lib.fastmld_send(
-            self._out.fileno(), pin("uint8_t[]", frames.buffer), pin("int64_t[]", frames.offsets),
-            pin("uint32_t[]", frames.lengths), len(frames), self._error,
-        )  # fmt: skip
+        sent = lib.fastmld_send(self._out.fileno(), *frames.pinned[:3], len(frames), self._error)
         return int(sent), int(self._error[0])
 
     def _count_ring(self) -> None:

@@ -162,7 +162,7 @@ static void build(struct world *world, const struct packed *packed, const fastml
     if (!memory.begin)
         memory = guarded_new(MAX_RECORDS * (96 + EMPTY + 16 * (MOST_SOURCES + 1) + 96 * MOST_SOURCES / 70));
     uint8_t *out = memory.end - size;
-    HOLD(fastmld_emit2(&world->table, templates, 1, records, packed->edges, n, out, offsets, lengths, interfaces) == size);
+    HOLD(fastmld_emit2(&world->table, templates, 1, records, packed->edges, n, out, 0, 0, offsets, lengths, interfaces) == size);
     int64_t at = 0;
     for (uint32_t i = 0; i < n; i++) {
         struct said said;

@@ -138,5 +138,14 @@ uint64_t path_emit(const fastmld_table *table, const fastmld_template *templates
                    const uint32_t *template_index, const uint8_t *kinds, uint32_t n, uint8_t *out, int64_t *offsets,
                    uint32_t *lengths, uint32_t *interfaces)
 {
-    return fastmld_emit(table, templates, rows, template_index, kinds, n, out, offsets, lengths, interfaces);
+    uint64_t at = 0;
+
+    for (uint32_t i = 0, end; i < n; i = end) { /* runs of one kind, and of one template where it is the same */
+        int same = 1;
+        for (end = i + 1; end < n && kinds[end] == kinds[i]; end++)
+            same = same && template_index[end] == template_index[i];
+        at = fastmld_emit(table, templates, rows + i, end - i, kinds[i], template_index + i, !same, out, at, i, offsets,
+                          lengths, interfaces);
+    }
+    return at;
 }

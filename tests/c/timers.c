@@ -15,7 +15,7 @@ static int runs(const fastmld_row *row)
 
 static int moves(const fastmld_row *row)
 {
-    return runs(row) && (row->state & FASTMLD_STATE_MOVES) != 0;
+    return (row->state & FASTMLD_STATE_MOVES) != 0;
 }
 
 static int64_t drawn_ms(struct world *world, uint64_t seed, uint32_t row, int64_t now_ms, int32_t delay_ms)
@@ -41,12 +41,14 @@ static void judge_draws(struct world *world, int64_t now_ms)
 
 static fastmld_move pick_move(struct world *world, const fastmld_row *row)
 {
-    const uint8_t running = FASTMLD_STATE_RUNS | (world_below(world, 4) ? FASTMLD_STATE_MOVES : 0);
+    const uint8_t moving = world_below(world, 4) ? FASTMLD_STATE_MOVES : 0;
     fastmld_move move = {.timer = (uint8_t)world_below(world, FASTMLD_TIMER_SET + 1)};
 
     move.set = (uint8_t)world_below(world, 256);
     move.clear = (uint8_t)world_below(world, 256);
-    move.state = move.timer == FASTMLD_TIMER_KEEP ? row->state : move.timer == FASTMLD_TIMER_STOP ? 0 : running;
+    move.state = move.timer == FASTMLD_TIMER_KEEP   ? row->state
+                 : move.timer == FASTMLD_TIMER_STOP ? moving
+                                                    : FASTMLD_STATE_RUNS | moving;
     return move;
 }
 
@@ -101,10 +103,11 @@ static void judge_bounds(const struct world *world)
         const int64_t deadline_ms = table->deadline_ms[row];
         HOLD(!runs(it) || (deadline_ms >= table->earliest_ms[block] && deadline_ms >= table->soonest_ms));
         HOLD(!moves(it) || deadline_ms <= table->latest_ms[block]);
+        HOLD(!moves(it) || deadline_ms <= table->interface_latest_ms[it->interface]);
     }
 }
 
-/* Exact bounds of a block, less the timers that are sought. */
+/* Exact bounds of a block, less the rows that are sought. */
 static void find_bounds(const fastmld_table *table, uint32_t block, const uint8_t *sought, int64_t *earliest_ms,
                         int64_t *latest_ms)
 {
@@ -112,52 +115,81 @@ static void find_bounds(const fastmld_table *table, uint32_t block, const uint8_
     *latest_ms = INT64_MIN;
     for (uint32_t row = block * FASTMLD_BLOCK_ROWS; row < (block + 1) * FASTMLD_BLOCK_ROWS; row++) {
         const int64_t deadline_ms = table->deadline_ms[row];
-        if (!runs(&table->rows[row]) || sought[row])
+        if (sought[row])
             continue;
-        if (deadline_ms < *earliest_ms)
+        if (runs(&table->rows[row]) && deadline_ms < *earliest_ms)
             *earliest_ms = deadline_ms;
         if (moves(&table->rows[row]) && deadline_ms > *latest_ms)
             *latest_ms = deadline_ms;
     }
 }
 
+static void judge_exact(struct world *world, const uint32_t *blocks, uint32_t n, uint32_t turn)
+{
+    static const uint8_t NOTHING[BLOCKS * FASTMLD_BLOCK_ROWS];
+    fastmld_table *table = &world->table;
+    int64_t earliest_ms, latest_ms, soonest_ms = INT64_MAX;
+
+    fastmld_bound(table, blocks, n);
+    for (uint32_t block = 0; block < BLOCKS; block++) {
+        find_bounds(table, block, NOTHING, &earliest_ms, &latest_ms);
+        soonest_ms = earliest_ms < soonest_ms ? earliest_ms : soonest_ms;
+        if ((block + BLOCKS - turn) % BLOCKS < n)
+            HOLD(table->earliest_ms[block] == earliest_ms && table->latest_ms[block] == latest_ms);
+    }
+    for (uint32_t block = 0; block < BLOCKS; block++) /* what was taken and not moved on may still be due */
+        if (table->earliest_ms[block] < table->soonest_ms)
+            table->soonest_ms = table->earliest_ms[block];
+    HOLD(fastmld_soonest(table, BLOCKS) == soonest_ms && table->soonest_ms == soonest_ms);
+    HOLD(fastmld_soonest(table, BLOCKS) == soonest_ms);
+}
+
 static void judge_taking(struct world *world, int64_t now_ms)
 {
     fastmld_table *table = &world->table;
-    const uint32_t n = world_below(world, BLOCKS + 1), turn = world_below(world, BLOCKS);
+    const int all = world_below(world, 2) == 0;
+    const uint32_t n = all ? BLOCKS : world_below(world, BLOCKS + 1), turn = all ? 0 : world_below(world, BLOCKS);
     uint32_t *blocks = malloc((n + !n) * sizeof *blocks);
-    uint32_t *taken = malloc((n + !n) * FASTMLD_BLOCK_ROWS * sizeof *taken), count = 0;
+    uint32_t *rows = malloc(2 * (n + !n) * FASTMLD_BLOCK_ROWS * sizeof *rows), count = 0;
     uint8_t *sought = calloc(BLOCKS, FASTMLD_BLOCK_ROWS);
     const int32_t interface = (int32_t)world_below(world, world->n_interfaces + 1) - 1;
-    const int64_t due_ms = now_ms + world_below(world, 200), later_ms = due_ms + world_below(world, 1u << 24);
+    const int64_t due_ms = world_below(world, 4) ? now_ms + world_below(world, 200) : INT64_MIN;
+    const int64_t later_ms = world_below(world, 4) ? now_ms + world_below(world, 1u << 24) : INT64_MAX;
     int64_t earliest_ms, latest_ms;
+    fastmld_taken taken, expected = {.first_ms = INT64_MAX, .last_ms = INT64_MIN};
 
     for (uint32_t i = 0; i < n; i++)
         blocks[i] = (i + turn) % BLOCKS;
-    const uint32_t said = fastmld_take(table, blocks, n, interface, due_ms, later_ms, taken);
+    fastmld_take(table, all ? NULL : blocks, n, interface, due_ms, later_ms, rows, &taken);
     for (uint32_t i = 0; i < n; i++) {
         for (uint32_t row = blocks[i] * FASTMLD_BLOCK_ROWS; row < (blocks[i] + 1) * FASTMLD_BLOCK_ROWS; row++) {
             const fastmld_row *it = &table->rows[row];
-            const int due = runs(it) && table->deadline_ms[row] <= due_ms;
-            const int late = moves(it) && table->deadline_ms[row] > later_ms;
+            const int64_t deadline_ms = table->deadline_ms[row];
+            const int due = runs(it) && deadline_ms <= due_ms;
+            const int late = moves(it) && deadline_ms > later_ms;
             if ((due || late) && (interface == -1 || it->interface == interface)) {
-                HOLD(count < said && taken[count] == row);
+                HOLD(count < taken.rows && (all || rows[count] == row));
                 sought[row] = 1;
                 count++;
+                expected.states |= (uint8_t)(1u << it->state);
+                expected.flags |= it->flags;
+                expected.first_ms = deadline_ms < expected.first_ms ? deadline_ms : expected.first_ms;
+                expected.last_ms = deadline_ms > expected.last_ms ? deadline_ms : expected.last_ms;
             }
         }
         find_bounds(table, blocks[i], sought, &earliest_ms, &latest_ms);
         HOLD(table->earliest_ms[blocks[i]] <= earliest_ms && table->latest_ms[blocks[i]] >= latest_ms);
+        HOLD(!all || table->soonest_ms <= earliest_ms);
     }
-    HOLD(count == said);
-    memset(sought, 0, (size_t)BLOCKS * FASTMLD_BLOCK_ROWS);
-    fastmld_bound(table, blocks, n);
-    for (uint32_t i = 0; i < n; i++) {
-        find_bounds(table, blocks[i], sought, &earliest_ms, &latest_ms);
-        HOLD(table->earliest_ms[blocks[i]] == earliest_ms && table->latest_ms[blocks[i]] == latest_ms);
+    HOLD(count == taken.rows && taken.states == expected.states && taken.flags == expected.flags);
+    HOLD(taken.first_ms == expected.first_ms && taken.last_ms == expected.last_ms);
+    for (uint32_t i = 0; i < count; i++) {
+        const int64_t before_ms = i ? table->deadline_ms[rows[i - 1]] : INT64_MIN, ms = table->deadline_ms[rows[i]];
+        HOLD(sought[rows[i]] && (!all || i == 0 || before_ms < ms || (before_ms == ms && rows[i - 1] < rows[i])));
     }
+    judge_exact(world, all ? NULL : blocks, n, turn);
     free(blocks);
-    free(taken);
+    free(rows);
     free(sought);
 }
 

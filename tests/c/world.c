@@ -82,6 +82,9 @@ static void make_table(struct world *world)
         world->table.deadline_ms[row] = INT64_MAX;
     world->table.earliest_ms = calloc(MAX_ROWS / FASTMLD_BLOCK_ROWS, sizeof *world->table.earliest_ms);
     world->table.latest_ms = calloc(MAX_ROWS / FASTMLD_BLOCK_ROWS, sizeof *world->table.latest_ms);
+    world->table.interface_latest_ms = calloc(MAX_INTERFACES, sizeof *world->table.interface_latest_ms);
+    for (uint32_t i = 0; i < MAX_INTERFACES; i++)
+        world->table.interface_latest_ms[i] = INT64_MIN;
     world->table.soonest_ms = INT64_MAX;
     for (uint32_t block = 0; block < MAX_ROWS / FASTMLD_BLOCK_ROWS; block++) {
         world->table.earliest_ms[block] = INT64_MAX;
@@ -164,5 +167,6 @@ void world_free(struct world *world)
     free(world->table.deadline_ms);
     free(world->table.earliest_ms);
     free(world->table.latest_ms);
+    free(world->table.interface_latest_ms);
     free(world->table.buckets);
 }
