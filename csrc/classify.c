@@ -6,7 +6,7 @@
 #include "octets.h"
 #include "usual.h"
 
-enum { FETCH_AHEAD = 12 };      /* how far before it is read a frame is fetched */
+enum { FETCH_AHEAD = 64 };      /* how far before it is read a frame is fetched */
 
 /* Frames between the steps. */
 struct run {

@@ -19,13 +19,15 @@ static void widen_bounds(fastmld_table *table, uint32_t row, uint8_t state, int6
         table->latest_ms[block] = deadline_ms;
 }
 
-void fastmld_write(fastmld_table *table, uint64_t seed, const uint32_t *rows, uint32_t n, const fastmld_move *moves,
-                   uint32_t move_step, const int64_t *now_ms, uint32_t now_step, const int32_t *delays_ms,
-                   uint32_t delay_step)
+uint32_t fastmld_write(fastmld_table *table, uint64_t seed, const uint32_t *rows, uint32_t n, const fastmld_move *moves,
+                       const uint16_t *which, const int64_t *now_ms, uint32_t now_step, const int32_t *delays_ms,
+                       uint32_t delay_step, uint8_t watched, uint32_t *changed)
 {
+    uint32_t n_changed = 0;
+
     for (uint32_t i = 0; i < n; i++) {
         fastmld_row *row = &table->rows[rows[i]];
-        const fastmld_move *move = &moves[(uint64_t)i * move_step];
+        const fastmld_move *move = &moves[which ? which[i] : 0];
         const int64_t now = now_ms[(uint64_t)i * now_step];
         const uint32_t delay = (uint32_t)delays_ms[(uint64_t)i * delay_step];
 
@@ -33,8 +35,13 @@ void fastmld_write(fastmld_table *table, uint64_t seed, const uint32_t *rows, ui
             PREFETCH(&table->rows[rows[i + AHEAD]]);
             PREFETCH(&table->deadline_ms[rows[i + AHEAD]]);
         }
+        const uint8_t flags = (uint8_t)((row->flags & ~move->clear) | move->set);
+        if (watched) {
+            changed[n_changed] = rows[i];
+            n_changed += (flags & ~row->flags & watched) != 0;
+        }
         row->state = move->state;
-        row->flags = (uint8_t)((row->flags & ~move->clear) | move->set);
+        row->flags = flags;
         if (move->timer == FASTMLD_TIMER_KEEP)
             continue;
         const int64_t deadline_ms = move->timer == FASTMLD_TIMER_STOP  ? INT64_MAX
@@ -43,6 +50,7 @@ void fastmld_write(fastmld_table *table, uint64_t seed, const uint32_t *rows, ui
         table->deadline_ms[rows[i]] = deadline_ms;
         widen_bounds(table, rows[i], move->state, deadline_ms);
     }
+    return n_changed;
 }
 
 /* What fastmld_take looks for. */

@@ -119,18 +119,24 @@ class GroupTable:
         moves: npt.NDArray[Any],
         now_ms: int | npt.NDArray[np.int64] = 0,
         delays_ms: int | npt.NDArray[np.int32] = 0,
-    ) -> None:
-        """Move rows on: moves is (N,) of _native.MOVE, or (1,) where all move alike.
+        which: npt.NDArray[np.uint16] | None = None,
+        watched: int = 0,
+    ) -> Rows:
+        """Move rows on: moves are of _native.MOVE, which (N,) says which one each row makes; None: all make the first.
 
         Timers that are drawn end 1 to delays_ms after now_ms, those that are set at now_ms: numbers, or (N,) of them.
+        Returns the rows that got a watched bit of flags, in order.
         """
         now = np.atleast_1d(np.asarray(now_ms, np.int64))
         delays = np.atleast_1d(np.asarray(delays_ms, np.int32))
-        lib.fastmld_write(
+        changed = np.empty(len(rows), np.uint32) if watched else NO_ROWS
+        n = lib.fastmld_write(
             self.c, self._seed, pin("uint32_t[]", np.ascontiguousarray(rows)), len(rows),
-            pin("fastmld_move[]", moves), int(len(moves) > 1), pin("int64_t[]", now), int(len(now) > 1),
-            pin("int32_t[]", delays), int(len(delays) > 1),
+            pin("fastmld_move[]", moves), _native.ffi.NULL if which is None else pin("uint16_t[]", which),
+            pin("int64_t[]", now), int(len(now) > 1), pin("int32_t[]", delays), int(len(delays) > 1),
+            watched, pin("uint32_t[]", changed),
         )  # fmt: skip
+        return changed[:n]
 
     def release(self, interface: int, rows: Rows) -> None:
         """Rows of one interface that are listened to no longer. Their addresses stay readable until `compact`."""

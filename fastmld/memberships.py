@@ -47,7 +47,6 @@ _UNSAID = LAST_REPORTER | REPORTED | REPEATS
 # Whoever becomes idle is listed, so that the next General Query finds it.
 _LISTING = OUTCOMES.copy()
 _LISTING["set"][RESTS] |= LISTED_IDLE
-_OUTCOMES = _LISTING.view(np.uint32)  # which numpy takes from faster
 _SAID["set"] |= LISTED_IDLE
 
 
@@ -135,6 +134,8 @@ class Memberships:
             pools = self._pools(asked, records, now_ms) if len(asked) else {}
             if len(answers):
                 self._answer(answers, {i: pool for i, (pool, zeros, _) in pools.items() if zeros}, now_ms)
+                # Since classify looked, some rows may have come to owe a Report.
+                folds = folds._replace(key=folds.key & ~STATE_OF_KEY | self.table.state[folds.row])
             if len(folds.row):
                 self._hear_folds(folds, now_ms)
             for interface, (pool, zeros, delay_ms) in pools.items():
@@ -180,11 +181,9 @@ class Memberships:
 
     def _hear_folds(self, folds: Folds, now_ms: int) -> None:
         """The rows that frames of the batch named, with all that the batch says about each."""
-        if self._debts:  # since classify looked, some rows may have come to owe a Report
-            folds = folds._replace(key=folds.key & ~STATE_OF_KEY | self.table.state[folds.row])
         heard = hear(folds, now_ms)
-        self._idle.append(folds.row[RESTS[heard.outcome] & (folds.flags & LISTED_IDLE == 0)])
-        self.table.write(folds.row, _OUTCOMES[heard.outcome], now_ms, folds.delay_ms)
+        rested = self.table.write(folds.row, _LISTING, now_ms, folds.delay_ms, heard.outcome, LISTED_IDLE)
+        self._idle.append(rested)
         self._raise_bounds(folds.row, now_ms, folds.delay_ms * heard.starts)
 
     def _answer(self, answers: Any, pools: dict[int, Rows], now_ms: int) -> None:
@@ -336,9 +335,7 @@ class Memberships:
 
     def _rest(self, rows: Rows) -> None:
         """Something was said of these rows, and no timer runs on."""
-        fresh = rows[self.table.flags[rows] & LISTED_IDLE == 0]
-        self.table.write(rows, _SAID)
-        self._idle.append(fresh)
+        self._idle.append(self.table.write(rows, _SAID, watched=LISTED_IDLE))
 
     def _raise_bounds(self, rows: Rows, now_ms: Times, delays_ms: npt.NDArray[np.int32]) -> None:
         """Timers were started at now_ms that end within delays_ms, where that is not 0."""
