@@ -29,7 +29,7 @@ class Classifier:
         self._verdicts = np.empty(batch, np.uint8)
         self._columns = (*Folds.of_size(batch), np.empty(batch + 1, _native.FOLD))
         self._folds = _native.ffi.new("fastmld_folds *")
-        kinds = ("uint32_t", "int32_t", "int64_t", "uint8_t", "uint8_t", "fastmld_fold")
+        kinds = ("uint32_t", "int32_t", "int64_t", "uint8_t", "fastmld_fold")
         for name, kind, column in zip((*Folds._fields, "scratch"), kinds, self._columns, strict=True):
             setattr(self._folds, name, _native.pin(f"{kind}[]", column))
         self._queries = np.empty(batch, _native.ANSWER), np.empty(batch, _native.GENERAL), np.empty(batch, np.uint32)

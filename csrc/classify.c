@@ -7,7 +7,7 @@
 #include "octets.h"
 #include "usual.h"
 
-enum { FETCH_AHEAD = 12 };      /* how far before it is read a frame is fetched */
+enum { FETCH_AHEAD = 64 };      /* how far before it is read a frame is fetched */
 
 /* Frames between the steps. */
 struct run {
@@ -119,8 +119,6 @@ static ALWAYS_INLINE void fetch_run(const struct batch *batch, uint32_t step, ui
             salt[1] = i + 1 < n ? table_salt(&table, (uint16_t)interfaces[i + 1]) : 0;
         }
         table_tags(&table, salt, &run->group[i], &run->tag[i], &run->bucket[i]);
-        PREFETCH(run->bucket[i]);
-        PREFETCH(run->bucket[i + 1]);
     }
 }
 
@@ -130,9 +128,11 @@ static ALWAYS_INLINE void find_run(const fastmld_table *from, uint32_t n, struct
     const fastmld_table table = *from;
 
     for (uint32_t i = 0; i < n; i++) {
-        const uint32_t candidate = table_candidate(run->bucket[i], run->tag[i]), row = candidate - (candidate != 0);
+        const uint32_t candidate = table_candidate(run->bucket[i], run->tag[i]);
+        const uint8_t found = candidate != 0;
+        const uint32_t row = candidate - found;
         run->row[i] = row;
-        run->found[i] = candidate != 0;
+        run->found[i] = found;
         PREFETCH(&table.rows[row]);
         PREFETCH(&table.deadline_ms[row]);
     }

@@ -147,8 +147,7 @@ typedef struct {
 typedef struct {
     uint32_t *row;
     int32_t *delay_ms;          /* least positive delay after the last reset; -1 none */
-    int64_t *deadline_ms;       /* these three: the row's, before the batch */
-    uint8_t *flags;
+    int64_t *deadline_ms;       /* the row's, before the batch; so is the state */
     uint8_t *key;               /* state | reset << 3 | effect if idle << 4 | effect if delaying << 6; a reset: a Report stopped
                                    the timer, or a delay of 0 did */
     fastmld_fold *scratch;      /* one more, of which the first is what every fold begins with */
@@ -249,13 +248,14 @@ typedef struct {
 } fastmld_move;
 
 /*
- * Write moves[i] into rows[i], with now_ms[i] and delays_ms[i]; a step of 0 takes element 0 of a column for all rows. DRAW ends
- * the timer at now_ms and a delay drawn for the row, uniform on 1..delays_ms, a pure function of (seed, interface, address,
- * now_ms, delay) and consistent: see draw.h. SET ends it at now_ms; STOP has it end never: INT64_MAX.
+ * Write moves[which[i]] into rows[i], with now_ms[i] and delays_ms[i]; where which is NULL, moves[0] into all; a step of 0 takes
+ * element 0 of a column for all rows. DRAW ends the timer at now_ms and a delay drawn for the row, uniform on 1..delays_ms, a
+ * pure function of (seed, interface, address, now_ms, delay) and consistent: see draw.h. SET ends it at now_ms; STOP has it end
+ * never: INT64_MAX.
  */
-void fastmld_write(fastmld_table *table, uint64_t seed, const uint32_t *rows, uint32_t n,
-                   const fastmld_move *moves, uint32_t move_step, const int64_t *now_ms, uint32_t now_step,
-                   const int32_t *delays_ms, uint32_t delay_step);
+void fastmld_write(fastmld_table *table, uint64_t seed, const uint32_t *rows, uint32_t n, const fastmld_move *moves,
+                   const uint16_t *which, const int64_t *now_ms, uint32_t now_step, const int32_t *delays_ms,
+                   uint32_t delay_step);
 
 /* What was taken, in numbers. first_ms, last_ms: the least and the greatest deadline. */
 typedef struct {

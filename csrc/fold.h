@@ -80,7 +80,6 @@ static ALWAYS_INLINE uint32_t fold_number(const fastmld_table *table, uint32_t r
 
     folds->row[*n] = row;
     folds->deadline_ms[*n] = table->deadline_ms[row];
-    folds->flags[*n] = named->flags;
     folds->key[*n] = named->state;
     named->fold = number;
     *n -= first;

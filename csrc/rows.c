@@ -25,12 +25,12 @@ static void widen_bounds(fastmld_table *table, uint32_t row, uint8_t state, int6
 }
 
 void fastmld_write(fastmld_table *table, uint64_t seed, const uint32_t *rows, uint32_t n, const fastmld_move *moves,
-                   uint32_t move_step, const int64_t *now_ms, uint32_t now_step, const int32_t *delays_ms,
+                   const uint16_t *which, const int64_t *now_ms, uint32_t now_step, const int32_t *delays_ms,
                    uint32_t delay_step)
 {
     for (uint32_t i = 0; i < n; i++) {
         fastmld_row *row = &table->rows[rows[i]];
-        const fastmld_move *move = &moves[(uint64_t)i * move_step];
+        const fastmld_move *move = &moves[which ? which[i] : 0];
         const int64_t now = now_ms[(uint64_t)i * now_step];
         const uint32_t delay = (uint32_t)delays_ms[(uint64_t)i * delay_step];
 

@@ -56,7 +56,7 @@ static inline uint32_t table_bucket(const fastmld_table *table, uint32_t tag)
     return (uint32_t)((uint64_t)tag * table->n_buckets >> 32);
 }
 
-#ifdef __SSE2__
+#ifdef __x86_64__
 /* The sums of products of an address, in two halves. */
 static inline __m128i table_products(__m128i key, const uint8_t *address)
 {
@@ -65,11 +65,11 @@ static inline __m128i table_products(__m128i key, const uint8_t *address)
 }
 #endif
 
-/* The tags of two addresses at once, and the buckets that their look-ups begin at. */
+/* The tags of two addresses at once, and the buckets that their look-ups begin at, which are fetched. */
 static inline void table_tags(const fastmld_table *table, const uint64_t salt[2], const uint8_t *const addresses[2],
                               uint32_t tags[2], const fastmld_bucket *buckets[2])
 {
-#ifdef __SSE2__
+#ifdef __x86_64__
     const __m128i key = _mm_loadu_si128((const __m128i *)table->key);
     const __m128i one = table_products(key, addresses[0]), other = table_products(key, addresses[1]);
     __m128i sum = _mm_add_epi64(_mm_unpacklo_epi64(one, other), _mm_unpackhi_epi64(one, other));
@@ -79,11 +79,16 @@ static inline void table_tags(const fastmld_table *table, const uint64_t salt[2]
     _mm_storel_epi64((__m128i *)tags, _mm_shuffle_epi32(tag, 8)); /* the lower half of each */
     const __m128i bucket = _mm_srli_epi64(_mm_mul_epu32(tag, _mm_set1_epi64x(table->n_buckets)), 32);
     const __m128i base = _mm_set1_epi64x((int64_t)(uintptr_t)table->buckets);
-    _mm_storeu_si128((__m128i *)buckets, _mm_add_epi64(base, _mm_slli_epi64(bucket, 6)));
+    const __m128i both = _mm_add_epi64(base, _mm_slli_epi64(bucket, 6));
+    _mm_storeu_si128((__m128i *)buckets, both);
+    /* Not from where they were just stored: a load of half of it has to wait. */
+    PREFETCH((const void *)(uintptr_t)_mm_cvtsi128_si64(both));
+    PREFETCH((const void *)(uintptr_t)_mm_cvtsi128_si64(_mm_unpackhi_epi64(both, both)));
 #else
     for (int i = 0; i < 2; i++) {
         tags[i] = table_tag(table, salt[i], addresses[i]);
         buckets[i] = &table->buckets[table_bucket(table, tags[i])];
+        PREFETCH(buckets[i]);
     }
 #endif
 }

@@ -129,23 +129,22 @@ class FrameBatch:
 
 
 class Folds(NamedTuple):
-    """What a batch says about rows, as csrc/fastmld.h folds it: columns of (N,), u4, i4, i8, u1 and u1."""
+    """What a batch says about rows, as csrc/fastmld.h folds it: columns of (N,), u4, i4, i8 and u1."""
 
     row: npt.NDArray[Any]
     delay_ms: npt.NDArray[Any]
     deadline_ms: npt.NDArray[Any]
-    flags: npt.NDArray[Any]
     key: npt.NDArray[Any]
 
     @classmethod
     def of_size(cls, n: int) -> Folds:
         """Memory for n rows."""
-        return cls(*(np.empty(n, dtype) for dtype in (np.uint32, np.int32, np.int64, np.uint8, np.uint8)))
+        return cls(*(np.empty(n, dtype) for dtype in (np.uint32, np.int32, np.int64, np.uint8)))
 
     def first(self, n: int) -> Folds:
         """The first n of them."""
-        row, delay_ms, deadline_ms, flags, key = self
-        return Folds(row[:n], delay_ms[:n], deadline_ms[:n], flags[:n], key[:n])
+        row, delay_ms, deadline_ms, key = self
+        return Folds(row[:n], delay_ms[:n], deadline_ms[:n], key[:n])
 
 
 def _column(name: str, values: npt.ArrayLike, dtype: type[np.generic]) -> npt.NDArray[Any]:

@@ -38,7 +38,7 @@ GROUPS: Final = np.dtype(
         ("references", "u4"),
     ]
 )
-_FOLD_TYPES: Final = ("uint32_t", "int32_t", "int64_t", "uint8_t", "uint8_t", "fastmld_fold")
+_FOLD_TYPES: Final = ("uint32_t", "int32_t", "int64_t", "uint8_t", "fastmld_fold")
 _MOST_INTERFACES: Final = 1 << 16
 _LONGEST_DELAY_MS: Final = 1 << 40
 _FARTHEST_TIME_MS: Final = 1 << 62
@@ -488,7 +488,7 @@ class Engine:
         asked, late = np.empty(size, np.uint32), np.empty(size, _native.LATE)
         c_folds = _native.ffi.new("fastmld_folds *")
         pinned = [pin(f"{ctype}[]", column) for ctype, column in zip(_FOLD_TYPES, (*folds, scratch), strict=True)]
-        c_folds.row, c_folds.delay_ms, c_folds.deadline_ms, c_folds.flags, c_folds.key, c_folds.scratch = pinned
+        c_folds.row, c_folds.delay_ms, c_folds.deadline_ms, c_folds.key, c_folds.scratch = pinned
         self._pinned_scratch = (
             c_folds, pin("fastmld_answer[]", answers), pin("fastmld_general[]", generals), pin("uint32_t[]", asked)
         )  # fmt: skip

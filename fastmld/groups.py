@@ -136,8 +136,10 @@ class GroupTable:
         moves: Any,
         now_ms: int | npt.NDArray[np.int64] = 0,
         delays_ms: int | npt.NDArray[np.int32] = 0,
+        which: npt.NDArray[np.uint16] | None = None,
     ) -> None:
-        """Move rows on: moves is (N,) of _native.MOVE, or (1,) where all move alike; pinned, or an array.
+        """Move rows on: moves are of _native.MOVE, pinned or an array; which, (N,), is the one that each row makes. None:
+        all make the first.
 
         Timers that are drawn end 1 to delays_ms after now_ms, those that are set at now_ms: numbers, or (N,) of them.
         """
@@ -153,8 +155,8 @@ class GroupTable:
             delay[0] = delays_ms
         lib.fastmld_write(
             self.c, self._seed, pin("uint32_t[]", rows), len(rows),
-            pin("fastmld_move[]", moves) if isinstance(moves, np.ndarray) else moves, len(moves) > 1,
-            now, each_now, delay, each_delay,
+            pin("fastmld_move[]", moves) if isinstance(moves, np.ndarray) else moves,
+            _native.ffi.NULL if which is None else pin("uint16_t[]", which), now, each_now, delay, each_delay,
         )  # fmt: skip
 
     def release(self, interface: int, rows: Rows) -> None:

@@ -45,7 +45,7 @@ _SAID_AND_REPEATED = move(State.DELAYING, lib.FASTMLD_TIMER_DRAW, SET)
 _SAID = pin("fastmld_move[]", move(State.IDLE, lib.FASTMLD_TIMER_STOP, SET, REPEATS))
 _ANY_FLAG = 0xFF
 _UNSAID = LAST_REPORTER | REPORTED | REPEATS
-_OUTCOMES = OUTCOMES.view(np.uint32)  # which numpy takes from faster
+_OUTCOMES = pin("fastmld_move[]", OUTCOMES)
 
 
 class Memberships:
@@ -131,6 +131,8 @@ class Memberships:
             pools = {interface: self._pool(interface, after_ms) for interface, _, _, after_ms in late}
             if len(answers):
                 self._answer(answers, {i: pools[i] for i, zeros, _, _ in late if zeros}, now_ms)
+                # Since classify looked, some rows may have come to owe a Report.
+                folds = folds._replace(key=folds.key & ~STATE_OF_KEY | self.table.state[folds.row])
             if len(folds.row):
                 self._hear_folds(folds, now_ms)
             for interface, zeros, delay_ms, _ in late:
@@ -161,10 +163,8 @@ class Memberships:
 
     def _hear_folds(self, folds: Folds, now_ms: int) -> None:
         """The rows that frames of the batch named, with all that the batch says about each."""
-        if self._debts:  # since classify looked, some rows may have come to owe a Report
-            folds = folds._replace(key=folds.key & ~STATE_OF_KEY | self.table.state[folds.row])
         heard = hear(folds, now_ms)
-        self.table.write(folds.row, _OUTCOMES[heard.outcome], now_ms, folds.delay_ms)
+        self.table.write(folds.row, _OUTCOMES, now_ms, folds.delay_ms, heard.outcome)
 
     def _answer(self, answers: Any, pools: dict[int, Rows], now_ms: int) -> None:
         """Queries with delay 0: each is answered at once, in the order of the Queries, while tokens last.

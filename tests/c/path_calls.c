@@ -28,7 +28,6 @@ struct path *path_new(uint32_t n, uint32_t n_interfaces)
     path->folds.row = array(n, sizeof *path->folds.row);
     path->folds.delay_ms = array(n, sizeof *path->folds.delay_ms);
     path->folds.deadline_ms = array(n, sizeof *path->folds.deadline_ms);
-    path->folds.flags = array(n, sizeof *path->folds.flags);
     path->folds.key = array(n, sizeof *path->folds.key);
     path->folds.scratch = array(n + 1, sizeof *path->folds.scratch);
     path->answers = array(n, sizeof *path->answers);
@@ -48,7 +47,6 @@ void path_free(struct path *path)
     free(path->folds.row);
     free(path->folds.delay_ms);
     free(path->folds.deadline_ms);
-    free(path->folds.flags);
     free(path->folds.key);
     free(path->folds.scratch);
     free(path->answers);
@@ -90,7 +88,7 @@ void path_told(const struct path *path, const fastmld_table *table, const fastml
             .row = row, .delay_ms = path->folds.delay_ms[i],
             .answers = answers_to(path, row, table->rows[row].interface), .reset = key >> 3 & 1,
             .flag_if_idle = key >> 4 & 3, .flag_if_delaying = key >> 6 & 3,
-            .state = key & 7, .flags = path->folds.flags[i], .deadline_ms = path->folds.deadline_ms[i],
+            .state = key & 7, .deadline_ms = path->folds.deadline_ms[i],
         };
     }
     for (uint32_t i = 0; i < path->found.asked; i++) {

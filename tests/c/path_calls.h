@@ -24,7 +24,7 @@ struct told {
     uint32_t answers;           /* Queries with delay 0 */
     int reset;
     int flag_if_idle, flag_if_delaying;
-    uint8_t state, flags;       /* the row's, before the batch */
+    uint8_t state;              /* the row's, before the batch */
     int64_t deadline_ms;
 };
 

@@ -21,7 +21,7 @@ static int moves(const fastmld_row *row)
 static int64_t drawn_ms(struct world *world, uint64_t seed, uint32_t row, int64_t now_ms, int32_t delay_ms)
 {
     const fastmld_move move = {.state = FASTMLD_STATE_RUNS | FASTMLD_STATE_MOVES, .timer = FASTMLD_TIMER_DRAW};
-    fastmld_write(&world->table, seed, &row, 1, &move, 0, &now_ms, 0, &delay_ms, 0);
+    fastmld_write(&world->table, seed, &row, 1, &move, NULL, &now_ms, 0, &delay_ms, 0);
     return world->table.deadline_ms[row] - now_ms;
 }
 
@@ -59,6 +59,7 @@ static void judge_writes(struct world *world, int64_t now_ms)
     fastmld_row *before = malloc((n + 1) * sizeof *before);
     int64_t *deadlines_ms = malloc((n + 1) * sizeof *deadlines_ms);
     fastmld_move *moves = malloc((n + 1) * sizeof *moves);
+    uint16_t *which = malloc((n + 1) * sizeof *which);
     int64_t *nows_ms = malloc((n + 1) * sizeof *nows_ms);
     int32_t *delays_ms = malloc((n + 1) * sizeof *delays_ms);
     const uint32_t step = world_below(world, 2), turn = world_below(world, world->n_rows);
@@ -67,18 +68,20 @@ static void judge_writes(struct world *world, int64_t now_ms)
         rows[i] = (i + turn) % world->n_rows;
         before[i] = world->table.rows[rows[i]];
         deadlines_ms[i] = world->table.deadline_ms[rows[i]];
-        moves[i] = pick_move(world, &before[i]);
+        which[i] = (uint16_t)(n - 1 - i);
+        moves[which[i]] = pick_move(world, &before[i]);
         nows_ms[i] = now_ms + world_below(world, 100);
         delays_ms[i] = 1 + (int32_t)world_below(world, world_below(world, 2) ? 10 : 1u << 24);
     }
-    fastmld_write(&world->table, random_next(&world->random), rows, n, moves, 1, nows_ms, step, delays_ms, step);
+    fastmld_write(&world->table, random_next(&world->random), rows, n, moves, which, nows_ms, step, delays_ms, step);
     for (uint32_t i = 0; i < n; i++) {
+        const fastmld_move *move = &moves[which[i]];
         const fastmld_row *row = &world->table.rows[rows[i]];
         const int64_t from_ms = nows_ms[step ? i : 0], delay_ms = delays_ms[step ? i : 0];
         const int64_t deadline_ms = world->table.deadline_ms[rows[i]];
-        HOLD(row->state == moves[i].state);
-        HOLD(row->flags == ((before[i].flags & ~moves[i].clear) | moves[i].set));
-        switch (moves[i].timer) {
+        HOLD(row->state == move->state);
+        HOLD(row->flags == ((before[i].flags & ~move->clear) | move->set));
+        switch (move->timer) {
         case FASTMLD_TIMER_KEEP: HOLD(deadline_ms == deadlines_ms[i]); break;
         case FASTMLD_TIMER_STOP: HOLD(deadline_ms == INT64_MAX); break;
         case FASTMLD_TIMER_SET: HOLD(deadline_ms == from_ms); break;
@@ -89,6 +92,7 @@ static void judge_writes(struct world *world, int64_t now_ms)
     free(before);
     free(deadlines_ms);
     free(moves);
+    free(which);
     free(nows_ms);
     free(delays_ms);
 }
