@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from fastmld._native import ffi, lib
+from fastmld.batch import FrameBatch
+from fastmld.links.packet_ring import _part
 
 BLOCK = 4096
 HEADER = struct.Struct("=IIIIIIHHIIHH8x")  # linux/if_packet.h, struct tpacket3_hdr
@@ -151,6 +153,14 @@ def test_a_full_socket_takes_some_and_the_rest_later() -> None:
             received += [into.recv(100) for _ in range(taken)]
         assert received == frames
         assert refusals
+
+
+@pytest.mark.parametrize("interfaces", [3, [3, 3, 4]])
+def test_the_rest_of_a_batch_has_pointers_too(interfaces: int | list[int]) -> None:
+    rest = _part(FrameBatch.from_list([b"a", b"bc", b"def"], interfaces), slice(1, None))
+    _, offsets, lengths, ports = rest.pinned
+    assert (offsets[0], offsets[1], lengths[1], ports[0]) == (1, 3, 3, 3)
+    assert list(rest) == [b"bc", b"def"]
 
 
 def test_the_frame_that_is_refused_is_known() -> None:

@@ -271,4 +271,5 @@ def _open_ring(ring: socket.socket, blocks: int, block_size: int, retire_ms: int
 
 
 def _part(frames: FrameBatch, part: slice) -> FrameBatch:
-    return FrameBatch(frames.buffer, frames.offsets[part], frames.lengths[part], frames.interfaces[part])
+    interfaces = frames._interfaces if frames.sole_interface is not None else frames.interfaces[part]
+    return FrameBatch(frames.buffer, frames.offsets[part], frames.lengths[part], interfaces)
