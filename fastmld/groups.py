@@ -138,7 +138,7 @@ class GroupTable:
         delays_ms: int | npt.NDArray[np.int32] = 0,
         which: npt.NDArray[np.uint16] | None = None,
     ) -> None:
-        """Move rows on: moves are of _native.MOVE, pinned or an array; which, (N,), is the one that each row makes. None:
+        """Move rows on: moves are of _native.MOVE, pinned or an array; which, (N,), is the one each row makes. None:
         all make the first.
 
         Timers that are drawn end 1 to delays_ms after now_ms, those that are set at now_ms: numbers, or (N,) of them.

@@ -40,7 +40,7 @@ class State(IntEnum):
     IDLE = MOVES
     DELAYING = RUNS | MOVES
     OWING = 4
-    SILENT = 5
+    SILENT = 5  # as if a timer ran that never ends
 
 
 # By code: what it is for those who look, as an index into STATES; and whether a Query with delay 0 is answered at once.

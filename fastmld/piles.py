@@ -21,7 +21,6 @@ class Pile:
         self._bit = np.uint8(bit)
         self._clear_bit = np.uint8(~bit & 0xFF)
         self._queues: dict[int, deque[Rows]] = {}
-        self.waiting = np.zeros(1 << 16, np.bool_)  # by interface: whether it has rows here
 
     def __contains__(self, interface: int) -> bool:
         return interface in self._queues
@@ -40,20 +39,14 @@ class Pile:
         if not len(fresh):
             return
         flags[fresh] |= self._bit
-        self.append(fresh)
-
-    def append(self, rows: Rows) -> None:
-        """Add rows whose bits have just been set."""
-        for interface, members in by_interface(self._table, rows):
+        for interface, members in by_interface(self._table, fresh):
             self._queues.setdefault(interface, deque()).append(members)
-            self.waiting[interface] = True
 
     def take(self, interface: int) -> Rows:
         """Take all rows of an interface, oldest first."""
         queue = self._queues.pop(interface, None)
         if queue is None:
             return NO_ROWS
-        self.waiting[interface] = False
         rows = np.concatenate(queue)
         self._table.flags[rows] &= self._clear_bit
         return rows
@@ -73,13 +66,7 @@ class Pile:
             return
         queue.popleft()
         if not queue:
-            self.waiting[interface] = False
             del self._queues[interface]
-
-    def clear(self) -> None:
-        """Forget all rows: they were renumbered. Their bits are the caller's."""
-        self._queues.clear()
-        self.waiting[:] = False
 
 
 def by_interface(table: GroupTable, rows: Rows) -> list[tuple[int, Rows]]:
