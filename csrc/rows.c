@@ -2,7 +2,7 @@
 #include "draw.h"
 #include "table.h"
 
-enum { AHEAD = 8, TAKE_AHEAD = 1 }; /* rows, and blocks of them, whose cache misses overlap */
+enum { AHEAD = 32, TAKE_AHEAD = 1 }; /* rows, and blocks of them, whose cache misses overlap */
 
 /* A timer of this row runs until deadline_ms: its block's bounds, and the table's, have to hold for it too. */
 static void widen_bounds(fastmld_table *table, uint32_t row, uint8_t state, int64_t deadline_ms)
