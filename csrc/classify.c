@@ -302,12 +302,14 @@ static ALWAYS_INLINE void fold_run(const struct batch *batch, uint32_t step, uin
                                    octets_set listened, const struct run *run, struct progress *progress)
 {
     const uint32_t *interfaces = batch->interfaces + (uint64_t)start * step;
-    octets_set rows = acting & listened, generals = octets_equal(run->kind, FASTMLD_GENERAL_QUERY) & acting;
+    octets_set rows = acting & listened & ~octets_equal(run->kind, FASTMLD_DONE); /* which says nothing to listeners */
+    octets_set generals = octets_equal(run->kind, FASTMLD_GENERAL_QUERY) & acting;
 
     for (; generals != 0; generals &= generals - 1) {
         const uint32_t i = octets_first(generals);
         const octets_set before = ((octets_set)1 << i) - 1;
-        fold_rows(batch, step, run, rows & before, progress);
+        if (rows & before)
+            fold_rows(batch, step, run, rows & before, progress);
         rows &= ~before;
         note_general(batch, &progress->generals, interfaces[(uint64_t)i * step],
                      be16(run->group[i] - DELAY_BEFORE_GROUP));

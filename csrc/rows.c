@@ -2,7 +2,7 @@
 #include "draw.h"
 #include "table.h"
 
-enum { AHEAD = 8 }; /* rows whose cache misses overlap */
+enum { AHEAD = 32 }; /* rows whose cache misses overlap */
 
 /* A row of this state has this deadline: the bounds above it have to hold for it too. */
 static void widen_bounds(fastmld_table *table, uint32_t row, uint8_t state, int64_t deadline_ms)

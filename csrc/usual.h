@@ -1,8 +1,8 @@
 /*
  * The frame that nearly every sender sends, told at one glance: untagged, a hop-by-hop header of 8 octets with MLD's Router
  * Alert and PadN in either order, 24 octets of MLDv1 behind it, valid in every respect: a Report or a Query sent to its group,
- * or a General Query sent to all nodes. It passes every rung of the ladder, in both profiles; what is not so may pass too, and
- * the ladder says. That the two agree is what tests/c holds.
+ * a General Query sent to all nodes, or a Done sent to all routers. It passes every rung of the ladder, in both profiles; what
+ * is not so may pass too, and the ladder says. That the two agree is what tests/c holds.
  *
  * Addresses, options and message are 64 octets without a gap. The vectors are the compiler's own, as wide as the processor has
  * them; a compiler that has none leaves all to the ladder.
@@ -92,10 +92,11 @@ USUAL_INLINE uint8_t usual_kind(const fastmld_interface *interface, const uint8_
         {{EIGHT(0xff), 0xff, [16] = EIGHT(0xff), EIGHT(0xff)}, {ALERT_LAST, TYPE_QUERY}},
     };
     static const struct usual_octets TO_ALL_NODES = {{[16] = EIGHT(0xff), EIGHT(0xff)}, {[16] = 0xff, 0x02, [31] = 1}};
+    static const struct usual_octets TO_ALL_ROUTERS = {{[16] = EIGHT(0xff), EIGHT(0xff)}, {[16] = 0xff, 0x02, [31] = 2}};
     static const uint8_t KINDS[256] = {[TYPE_QUERY] = FASTMLD_GROUP_QUERY, [TYPE_REPORT] = FASTMLD_REPORT};
     static const uint8_t ALL_NODES[16] = {0xff, 0x02, [15] = 1};
     const usual_words anyone = {~UINT64_C(0), ~UINT64_C(0)}; /* a source, before the destination */
-    usual_words start, addresses, message, common, right, first, last;
+    usual_words start, addresses, message, common, about_group, right, first, last;
     usual_halves sum;
 
     if (length < USUAL_LENGTH || word32(frame + 2) != word32(frame + USUAL_DESTINATION + 12) ||
@@ -109,7 +110,8 @@ USUAL_INLINE uint8_t usual_kind(const fastmld_interface *interface, const uint8_
 
     usual_match(&first, &message, &FOR_GROUP[0]);
     usual_match(&last, &message, &FOR_GROUP[1]);
-    right = common & (first | last) & ((usual_words)(addresses == message) | anyone);
+    about_group = common & (first | last);
+    right = about_group & ((usual_words)(addresses == message) | anyone);
     if (__builtin_expect(usual_is_valid(&sum, &right), 1)) {
         if (__builtin_expect(word32(frame + USUAL_GROUP + 12) == word32(ALL_NODES + 12), 0) &&
             memcmp(frame + USUAL_GROUP, ALL_NODES, sizeof ALL_NODES) == 0)
@@ -120,7 +122,11 @@ USUAL_INLINE uint8_t usual_kind(const fastmld_interface *interface, const uint8_
     usual_match(&last, &message, &GENERAL[1]);
     usual_match(&right, &addresses, &TO_ALL_NODES);
     right &= common & (first | last);
-    return usual_is_valid(&sum, &right) ? FASTMLD_GENERAL_QUERY : FASTMLD_NO_KIND;
+    if (usual_is_valid(&sum, &right))
+        return FASTMLD_GENERAL_QUERY;
+    usual_match(&right, &addresses, &TO_ALL_ROUTERS);
+    right &= about_group;
+    return (frame[TYPE] == TYPE_DONE) & usual_is_valid(&sum, &right) ? FASTMLD_DONE : FASTMLD_NO_KIND;
 #undef EIGHT
 #undef ALERT_FIRST
 #undef ALERT_LAST

@@ -90,7 +90,7 @@ def test_the_dtypes_are_the_headers() -> None:
     # _native raises at import when they are not; here: that it would.
     _native.check_layout("fastmld_row", _native.ROW)
     with pytest.raises(ImportError, match="fastmld_row"):
-        _native.check_layout("fastmld_row", _native.EVENT)
+        _native.check_layout("fastmld_row", _native.ANSWER)
 
 
 def test_the_names_of_the_face_are_the_headers_codes() -> None:

@@ -2,7 +2,8 @@
 
 `make instructions` prints them and exits 1 where one is more than TOLERANCE over its figure; `make instructions-update`
 writes them into the file, for a change that is worth it: the commit says why. The count depends on the compiler, so
-figures are kept by its version; a compiler without figures is status 1 too.
+figures are kept by its version; a compiler without figures is status 1 too. The figures are of a processor with AVX2,
+which csrc/classify.c asks for.
 """
 
 import json
