@@ -8,7 +8,7 @@ EVENTS ?= 1000000
 SEED ?= 1
 CFLAGS_STRICT := -Wall -Wextra -Wconversion -Wshadow -Werror
 
-.PHONY: demo test lint bench docs coverage fuzz fuzz-short instructions instructions-update model soak clean
+.PHONY: demo test slow lint bench docs coverage fuzz fuzz-short instructions instructions-update model soak clean
 
 $(BUILT): pyproject.toml setup.py $(wildcard csrc/*)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -20,8 +20,13 @@ demo: $(BUILT)
 
 # What needs namespaces goes by the clock, and has the machine for itself.
 test: $(BUILT)
-	$(BIN)/pytest -n 2 -m "not live and not soak" $(PYTEST_ARGS)
-	$(BIN)/pytest -m live $(PYTEST_ARGS)
+	$(BIN)/pytest -n 2 -m "not live and not soak and not slow" $(PYTEST_ARGS)
+	$(BIN)/pytest -m "live and not slow" $(PYTEST_ARGS)
+
+# What goes on for longer: exhaustive sets, and a kernel's timers.
+slow: $(BUILT)
+	$(BIN)/pytest -n 2 -m "slow and not live" $(PYTEST_ARGS)
+	$(BIN)/pytest -m "slow and live" $(PYTEST_ARGS)
 
 model: $(BUILT)
 	FASTMLD_MODEL_EVENTS=$(EVENTS) FASTMLD_SEED=$(SEED) $(BIN)/pytest -q -n 2 tests/test_model.py tests/test_model_v2.py \

@@ -156,6 +156,7 @@ def without_namespaces(*arguments: str, cwd: Path) -> subprocess.CompletedProces
 
 
 @pytest.mark.live
+@pytest.mark.slow
 def test_without_privileges_it_is_a_bench_of_memory_only_and_says_so(tmp_path: Path) -> None:
     if subprocess.run(["unshare", "-Ur", "true"], capture_output=True).returncode:
         pytest.skip("no user namespaces")

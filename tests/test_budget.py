@@ -161,6 +161,7 @@ def test_a_batch_that_finds_everything_deferred(count: int, ahead: str, behind: 
         said(engine)
 
 
+@pytest.mark.slow
 def test_a_flood_is_answered_at_the_rate_and_ends() -> None:
     """Delay 0 for ten seconds, a thousand Queries a second: the rate holds, the state stays bounded, it ends."""
     engine, _, now_ms = rested(50)
@@ -331,6 +332,7 @@ def test_the_default_is_a_hundred_thousand_a_second() -> None:
 
 
 @pytest.mark.parametrize(("rate", "delay_ms"), [(RATE, 0), (None, 0), (None, 1), (None, 65_535)])
+@pytest.mark.slow
 def test_queries_and_reports_in_turn_fill_no_memory(rate: int | None, delay_ms: int) -> None:
     """Each Query arms or defers, each Report takes it back: what is left behind is bounded by the rows."""
     engine, _, now_ms = rested(20, rate)

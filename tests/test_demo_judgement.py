@@ -49,6 +49,7 @@ def test_every_group_answered(in_a_hurry: None, capsys: pytest.CaptureFixture[st
     assert "50 groups taken back" in shown
 
 
+@pytest.mark.slow
 def test_one_group_is_not_answered_for(in_a_hurry: None) -> None:
     playing, performance = play()
     # Once it has been said that it was joined.
@@ -60,6 +61,7 @@ def test_one_group_is_not_answered_for(in_a_hurry: None) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_answers_in_the_wrong_version_are_a_failure(in_a_hurry: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """MLDv2 to an MLDv1 Query, which leaves nothing to come back from."""
 

@@ -16,6 +16,8 @@ from model.draw import draw_ms
 from said_v2 import IS_EX, IS_IN, until
 from test_exhaustive import repaired
 
+pytestmark = pytest.mark.slow
+
 GROUP = frames.address("ff05::101")
 SOURCES = tuple(frames.address(f"2001:db8::{n:x}") for n in range(1, 6))
 IP, MESSAGE = 14, 62  # in an untagged frame with a hop-by-hop header of 8 octets

@@ -255,6 +255,7 @@ def test_every_string_in_one_batch(length: int) -> None:
 
 
 @pytest.mark.parametrize("first", [*GENERAL, "."])
+@pytest.mark.slow
 def test_every_string_of_six_in_one_batch(first: str) -> None:
     enumerate_patterns([first + "".join(p) for p in itertools.product([*GENERAL, "."], repeat=5)], [])
 

@@ -81,6 +81,7 @@ def test_where_nothing_was_said_nothing_is_taken_back(mld_version: object) -> No
     assert engine.next_deadline_ms() is None and len(engine.groups(lan)) == 0
 
 
+@pytest.mark.slow
 def test_life_goes_on_there_and_elsewhere() -> None:
     engine, lan = engine_with(report_rate=None)
     other = engine.add_interface("lan1", mac=frames.MAC, link_local=frames.LINK_LOCAL)

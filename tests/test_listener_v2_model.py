@@ -330,6 +330,7 @@ def test_the_answer_of_many_groups_is_spread(code: int) -> None:
     assert end_ms - now_ms == (v2.response_delay_ms(code) or 10)
 
 
+@pytest.mark.slow
 def test_no_general_query_stays_unanswered() -> None:
     """Of whatever delays and however many: each group is reported within the window of each Query, by some Report."""
     rng = random.Random(11)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TypeVar
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -142,7 +143,7 @@ def test_random_events(data: st.DataObject) -> None:
 
 def test_a_long_life() -> None:
     """Many lives of a thousand steps; FASTMLD_MODEL_EVENTS (frames and calls) makes it longer, FASTMLD_SEED another."""
-    left = int(os.environ.get("FASTMLD_MODEL_EVENTS", "200000"))
+    left = int(os.environ.get("FASTMLD_MODEL_EVENTS", "60000"))
     rng = random.Random(int(os.environ.get("FASTMLD_SEED", "20271025")))
     while left > 0:
         script = Script(lambda n: int(rng.random() * n))
@@ -156,6 +157,7 @@ def test_a_long_life() -> None:
         script.pair.same_counters()
 
 
+@pytest.mark.slow
 def test_many_groups() -> None:
     """Thousands of timers, moved by Queries of every delay, stopped by Reports, and collected late and early."""
     rng = random.Random(5)

@@ -276,6 +276,7 @@ def test_the_output_does_not_depend_on_batch(run: Bench) -> None:
 # Bad captures and outputs
 
 
+@pytest.mark.slow
 def test_a_truncated_capture_counts_as_far_as_it_goes(run: Bench) -> None:
     packets = [(0.0, frames.query(GROUP, 0)), (1.0, frames.query(delay_ms=1000)), (30.0, frames.query(GROUP, 0))]
     script = [join(0)]

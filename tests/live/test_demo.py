@@ -26,6 +26,7 @@ def test_the_demo_answers_for_every_group() -> None:
     assert re.search(r"mode +mldv2 from .*, mldv1 from .*, mldv2 from ", done.stdout)
 
 
+@pytest.mark.slow
 def test_without_namespaces_the_wire_is_one_in_memory(tmp_path) -> None:
     """No unshare to be found: it says so, and plays all the same."""
     done = subprocess.run(

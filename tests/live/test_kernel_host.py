@@ -11,6 +11,7 @@ pytestmark = pytest.mark.live
 N = 200
 
 
+@pytest.mark.slow
 def test_each_suppresses_the_other(lab: Lab) -> None:
     host, hub, kernel = lab.first, lab.namespace(), lab.namespace()
     lab.veth(host, "v0", hub, "p0")

@@ -223,6 +223,7 @@ def sides(lab: Lab, version: int) -> Iterator[dict[str, Side]]:
 
 
 @pytest.mark.parametrize("version", [1, 0])
+@pytest.mark.slow
 def test_who_answers(lab: Lab, version: int) -> None:
     with sides(lab, version) as both:
         answered = ask_both(both)

@@ -39,6 +39,7 @@ def test_the_bridge_keeps_what_we_answer_for(cable: Cable, mld_version: int) -> 
     wait_for(lambda: not groups & cable.peer.mdb("br0"))
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_groups(cable: Cable) -> None:
     make_querier(cable.peer, "p0", 1)
     cable.peer.ip("link set br0 type bridge mcast_membership_interval 26000")

@@ -185,6 +185,7 @@ def behind_a_hub(lab: Lab) -> tuple[Told, Told, Namespace]:
     return one, other, router
 
 
+@pytest.mark.slow
 def test_what_another_host_still_wants_remains(lab: Lab) -> None:
     """One leaves, the bridge asks, the other answers: TO_IN and a group Query, BLOCK and a source Query."""
     one, other, router = behind_a_hub(lab)
@@ -222,6 +223,7 @@ def ask_no_more(router: Namespace, host: Told) -> None:
     wait_for(lambda: host.look()["general_query"] > last)
 
 
+@pytest.mark.slow
 def test_the_bridge_turns_to_version_1_and_back(cable: Cable) -> None:
     """So do we, and a kernel host on the same interface; the groups are in the table all the time."""
     make_querier(cable.peer, "p0", 2)

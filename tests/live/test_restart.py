@@ -15,9 +15,10 @@ N = 500
 GROUPS = {(int.from_bytes(frames.address("ff05::1:0")) + i).to_bytes(16) for i in range(N)}
 
 
+@pytest.mark.slow
 def test_after_kill_9_every_group_is_reported(cable: Cable) -> None:
     """Nothing was left, nothing is remembered: each start reports every group, whatever goes on meanwhile."""
-    traffic = cable.peer.start(sys.executable, str(SOAK / "traffic.py"), "p0", "9", "500")
+    traffic = cable.peer.start(sys.executable, str(SOAK / "traffic.py"), "p0", "9", "500", "1")
     for _ in range(3):
         with cable.peer.packet_socket("p0") as packets:
             command = [sys.executable, str(HERE / "warm_run.py"), "-i", "v0", "--mld-version", "1"]

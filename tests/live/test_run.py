@@ -46,6 +46,7 @@ def refused(cable: Cable, *arguments: str, before: tuple[str, ...] = (), **envir
     return done.returncode, done.stderr
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_groups_by_the_command(cable: Cable) -> None:
     make_querier(cable.peer, "p0", 1)
     cable.peer.ip("link set br0 type bridge mcast_membership_interval 26000")
@@ -77,6 +78,7 @@ def test_it_ends_by_itself_and_leaves(cable: Cable, mld_version: str, kind: str,
     assert last["transmitted"][kind] == counted
 
 
+@pytest.mark.slow
 def test_what_it_prints_for_people(cable: Cable) -> None:
     for mld_version, rows_of_it in (("1", {"Dones out": "3"}), ("auto", {"MLDv2 Reports in": "0"})):
         arguments = ["-i", "v0", "-i", "lo", "--join", "ff05::1:0+3", "--duration", "1", "--mld-version", mld_version]
@@ -147,6 +149,7 @@ def test_a_config_file_for_two_interfaces(cable: Cable, tmp_path: Path) -> None:
     assert (second["name"], second["transmitted"]["report"]) == ("v0", 1)
 
 
+@pytest.mark.slow
 def test_a_bridge_learns_the_sources(cable: Cable, tmp_path: Path) -> None:
     """Its own table says for which sources we listen; and nothing any more when we end."""
     make_querier(cable.peer, "p0", 2)
@@ -226,6 +229,7 @@ def test_a_link_that_carries_nothing_is_told_of(cable: Cable, ends: tuple[str, s
     assert done.stderr == line
 
 
+@pytest.mark.slow
 def test_what_is_dropped_is_told_of_once(cable: Cable) -> None:
     """A second a line of JSON, but of each reason one line: the counters go on."""
     with cable.peer.packet_socket("p0") as packets:
