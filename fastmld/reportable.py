@@ -44,8 +44,10 @@ class Reportable:
         return reportable
 
     def states(self, rows: Rows) -> dict[int, list[Record]]:
-        """The current state of the rows that have groups, by position; a filter that asks for nothing has no record."""
+        """The current state of rows that are not just EXCLUDE {}, by position; what asks for nothing has no record."""
         special: dict[int, list[Record]] = {}
+        if self._mute:  # whose group may be closed by now
+            special.update((position, []) for position in np.flatnonzero(np.isin(rows, list(self._mute))).tolist())
         for position in self._filters.positions(rows).tolist():
             now = self._filters.of(int(rows[position]))
             special[position] = [] if now == NOT_LISTENING else [current_state(now)]

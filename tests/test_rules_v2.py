@@ -913,6 +913,18 @@ def test_what_the_caller_may_do_wrong(version: int | str) -> None:
         engine.filter(lan, OTHER)
 
 
+def test_an_answer_that_nobody_asks_a_source_for_any_more_is_none() -> None:
+    """A join of an SSM address names no source: left with nothing else, it says nothing, not even when it was asked."""
+    engine, lan = engine_with()
+    engine.listen(lan, SSM, "include", [A], listener="a", now_ms=0)
+    engine.join(lan, SSM, now_ms=0)
+    until(engine, 10_000)
+    receive(engine, 10_000, query(SSM, 10_000))
+    assert timer(engine) is not None
+    engine.listen(lan, SSM, "include", [], listener="a", now_ms=10_000)
+    assert {record[0] for record in saying(until(engine, 30_000))} == {BLOCK}
+
+
 def test_only_mldv1_takes_filters_for_joins() -> None:
     engine, lan = engine_with(mld_version=1)
     engine.listen(lan, SSM, "include", [A], now_ms=0)
