@@ -100,7 +100,7 @@ uint32_t fastmld_pack(const uint8_t *types, const uint32_t *sources, const uint3
             of[records] = i;
             sources_out[records] = (uint16_t)part;
             firsts_out[records++] = first;
-            left = rest > most ? 0 : left - size; /* only the last part of a record leaves its Report open */
+            left -= size; /* a part that is not the last one leaves less than a record */
             first += part;
             rest -= part;
         } while (rest);

@@ -207,9 +207,9 @@ int fastmld_ladder(const fastmld_interface *interface, const uint8_t *frame, uin
  *   generals          (n) scratch
  *   asked             (n) out: the interfaces that heard a General Query, found->asked of them, each once; zeros and delay_ms
  *                     of each are left set
- * The caller clears rows[].fold and the interfaces' scratch (fastmld_settle).
  *   heard2            in and out: what concerns interfaces that are not MLDv1-only; the call ends before a Query that changes a
  *                     mode, so that every frame is handled in the mode that it finds
+ * The caller clears rows[].fold and the interfaces' scratch (fastmld_settle).
  * A frame of an interface that is not present ends the call: found->bad_interface is 1 + its index, nothing was counted.
  */
 void fastmld_classify(const fastmld_table *table, fastmld_interface *interface, uint32_t n_interfaces,
