@@ -227,7 +227,7 @@ void fastmld_find(const fastmld_table *table, uint16_t interface, const uint8_t 
                   uint32_t *rows_out);
 
 /* As fastmld_find, for multicast addresses, but one that is not there yet becomes the next row, from next_row on. Returns how
- * many did. The caller has room for n rows, and for more slots than rows: three times as many, if it is to be fast. */
+ * many did. The caller has room for n rows, and for more slots than rows: more than twice as many, if it is to be fast. */
 uint32_t fastmld_insert(const fastmld_table *table, uint16_t interface, const uint8_t *addresses, uint32_t n,
                         uint32_t next_row, uint32_t *rows_out);
 
@@ -270,7 +270,7 @@ typedef struct {
  * Take out of n blocks (NULL: of the first n, which are all there are) the timers of an interface (-1: of any) that end by
  * due_ms, and the rows that move and whose deadlines are after later_ms: their rows, in order, which the caller moves on. The
  * bounds of the blocks become those of what is left. If these are all blocks so does soonest_ms, and the order of the rows is
- * that of their deadlines first. rows_out has room for twice the rows of the blocks.
+ * that of their deadlines first. rows_out has room for the rows of the blocks, and for as many again if these are all blocks.
  */
 void fastmld_take(fastmld_table *table, const uint32_t *blocks, uint32_t n, int32_t interface, int64_t due_ms,
                   int64_t later_ms, uint32_t *rows_out, fastmld_taken *taken);

@@ -1,4 +1,4 @@
-/* The group table: (interface, address) -> row. Linear probing, never more than half full; removal closes the gap. */
+/* The group table: (interface, address) -> row. Linear probing, never half full; removal closes the gap. */
 #include "table.h"
 
 enum { AHEAD = 16 }; /* look-ups whose cache misses overlap */

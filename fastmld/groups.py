@@ -18,8 +18,7 @@ _NO_BLOCKS = pin("uint32_t[]", NO_ROWS)
 
 FEWEST_GAPS = 1024  # fewer are not worth closing
 _CACHE_LINE = 64  # octets
-_SLOTS_A_BUCKET: int = _native.BUCKET["rows"].shape[0]
-_SLOTS_A_ROW = 3  # of the index: one bucket in two hundred is full, and sends a look-up to the next
+_ROWS_A_BUCKET = 3  # of the index: of eight slots. One in eighty is full, and sends a look-up to the next
 _OCTETS_TO_JOIN = 256  # what joining a row takes at most besides the row, for a moment
 
 # Bits of the flags column.
@@ -120,15 +119,20 @@ class GroupTable:
         added = lib.fastmld_insert(
             self.c, interface, pin("uint8_t[]", addresses), len(addresses), self.used, pin("uint32_t[]", rows)
         )
-        new = np.arange(self.used, self.used + added, dtype=np.uint32)
+        all_new = added == len(rows)
+        new = rows if all_new else np.arange(self.used, self.used + added, dtype=np.uint32)
         self.used += added
         self.live += added
         self._rows_of.setdefault(interface, _Column()).extend(new)
-        if added == len(rows):
-            self.references[new] = 1
+        if all_new:
+            self.references[rows] = 1
         else:
             np.add.at(self.references, rows, 1)
         return new
+
+    def addresses_of_last(self, n: int) -> npt.NDArray[np.uint8]:
+        """(N, 16) addresses of the rows that were made last: a view, until the next call."""
+        return self.address[self.used - n : self.used]
 
     def write(
         self,
@@ -231,12 +235,12 @@ class GroupTable:
 
 def buckets_for(rows: int) -> npt.NDArray[np.void]:
     """Empty buckets of an index of so many rows."""
-    return _records(max(8, -(-_SLOTS_A_ROW * rows // _SLOTS_A_BUCKET)), _native.BUCKET)
+    return _records(max(8, -(-rows // _ROWS_A_BUCKET)), _native.BUCKET)
 
 
 def rows_for(buckets: npt.NDArray[np.void]) -> int:
     """How many rows they are for."""
-    return len(buckets) * _SLOTS_A_BUCKET // _SLOTS_A_ROW
+    return len(buckets) * _ROWS_A_BUCKET
 
 
 def _records(n: int, dtype: np.dtype[Any]) -> npt.NDArray[np.void]:

@@ -74,12 +74,13 @@ class Memberships:
         table = self.table
         new = table.join(interface.index, addresses)
         interface.set_groups(table.count(interface.index))
-        silent = is_silent(table.address[new])
+        octets = table.addresses_of_last(len(new))
+        silent = is_silent(octets)
         if interface.mld_version != 1:  # there are SSM addresses then, and MLDv1 cannot speak of them
-            ssm = are_ssm(table.address[new]) & ~silent
+            ssm = are_ssm(octets) & ~silent
             interface.ssm_in_v1 += int(ssm.sum())
             silent |= ssm
-        table.state[new] = np.where(silent, State.SILENT, State.IDLE)
+        table.state[new] = np.where(silent, np.uint8(State.SILENT), np.uint8(State.IDLE))
         speaking = new[~silent] if silent.any() else new
         if delay_ms > 0 and interface.kind != "loopback":
             self.table.write(speaking, _DELAYED, now_ms + delay_ms)
@@ -321,13 +322,16 @@ class Memberships:
             return rows, times_ms
         table = self.table
         again = table.flags[rows] & REPEATS != 0
-        self._rest(rows[~again])
-        repeating = rows[again]
+        repeating, from_ms = rows, times_ms
+        if not again.all():
+            self._rest(rows[~again])
+            repeating, from_ms = rows[again], times_ms if isinstance(times_ms, int) else times_ms[again]
         table.repeats[repeating] -= 1
         table.flags[repeating[table.repeats[repeating] == 0]] &= 0xFF & ~REPEATS
-        from_ms = times_ms if isinstance(times_ms, int) else times_ms[again]
-        intervals_ms = self._interval_ms[table.interface[repeating]]
-        self.table.write(repeating, _SAID_AND_REPEATED, from_ms, intervals_ms)
+        sole = table.sole_interface
+        intervals = self._interval_ms
+        within_ms = intervals[table.interface[repeating]] if sole is None else int(intervals[sole])
+        table.write(repeating, _SAID_AND_REPEATED, from_ms, within_ms)
         return rows, times_ms
 
     def _rest(self, rows: Rows) -> None:

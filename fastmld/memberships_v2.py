@@ -66,9 +66,9 @@ class MembershipsV2:
         table = self._table
         new = table.join(interface.index, addresses)
         interface.set_groups(table.count(interface.index))
-        octets = table.address[new]
+        octets = table.addresses_of_last(len(new))
         silent = is_silent(octets)
-        table.state[new] = np.where(silent | are_ssm(octets), State.SILENT, State.IDLE)
+        table.state[new] = np.where(silent | are_ssm(octets), np.uint8(State.SILENT), np.uint8(State.IDLE))
         speaking = new[~silent] if silent.any() else new
         if delay_ms > 0 and interface.kind != "loopback":
             self._changes.take_over(interface, speaking, forget=True)

@@ -39,12 +39,13 @@ class Timers:
         table = self._table
         if until_ms < table.c.soonest_ms:
             return NO_ROWS
-        return self._take(_native.ffi.NULL, len(table.earliest_ms), _ANY, until_ms, NO_DEADLINE)
+        n = len(table.earliest_ms)
+        return self._take(_native.ffi.NULL, n, 2 * n * BLOCK_ROWS, _ANY, until_ms, NO_DEADLINE)
 
     def later(self, interface: int, after_ms: int) -> Rows:
         """Take the rows of an interface that a Query may move, with a deadline after after_ms, in their order."""
         own = self._table.blocks_of(interface)
-        return self._take(own, len(own), interface, _NEVER, after_ms)
+        return self._take(own, len(own), len(own) * BLOCK_ROWS, interface, _NEVER, after_ms)
 
     def next_ms(self) -> int | None:
         """The least deadline that a row has; None when no timer runs."""
@@ -58,10 +59,10 @@ class Timers:
         table.c.soonest_ms = int(table.earliest_ms.min())
         table.c.soonest_row = 0
 
-    def _take(self, blocks: Any, n: int, interface: int, due_ms: int, later_ms: int) -> Rows:
+    def _take(self, blocks: Any, n: int, most_rows: int, interface: int, due_ms: int, later_ms: int) -> Rows:
         rows, room = self._rows, self._room
-        if 2 * n * BLOCK_ROWS > _ROOM:
-            rows = np.empty(2 * n * BLOCK_ROWS, np.uint32)
+        if most_rows > _ROOM:
+            rows = np.empty(most_rows, np.uint32)
             room = pin("uint32_t[]", rows)
         lib.fastmld_take(self._table.c, blocks, n, interface, due_ms, later_ms, room, self.taken)
         return rows[: self.taken.rows].copy()

@@ -27,7 +27,8 @@ HURRY = {
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in HURRY.items():
         monkeypatch.setattr(demo, name, value)
-    for name, value in {"_MEMORY_PAUSE_MS": 10, "_MEMORY_WINDOW_MS": 200}.items():
+    # What a join has to say again it has said, within a second, when the MLDv1 Query comes.
+    for name, value in {"_MEMORY_PAUSE_MS": 550, "_MEMORY_WINDOW_MS": 200}.items():
         monkeypatch.setattr(stage, name, value)
 
 
