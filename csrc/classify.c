@@ -68,7 +68,7 @@ static NOINLINE void check_any(const struct batch *batch, uint32_t step, uint32_
     const uint8_t *frame = batch->buffer + batch->offsets[start + i];
     const uint32_t port = batch->interfaces[(uint64_t)(start + i) * step];
     fastmld_message *message = &run->message[i];
-    int verdict = fastmld_ladder(&batch->interface[port], frame, batch->lengths[start + i], message);
+    int verdict = fastmld_check_other(&batch->interface[port], frame, batch->lengths[start + i], message);
 
     if (message->asks == FASTMLD_ASKS_OTHER && find_row(batch->table, port, frame + message->destination) == NO_ROW)
         verdict = FASTMLD_BAD_DESTINATION;

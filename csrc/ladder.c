@@ -160,14 +160,16 @@ static void read_query(fastmld_message *message, const uint8_t *octets, uint32_t
         message->delay_ms = response_delay_ms(code);
 }
 
-int fastmld_ladder(const fastmld_interface *interface, const uint8_t *frame, uint32_t length, fastmld_message *message)
-{
-    const int strict = interface->rules & FASTMLD_RULE_STRICT;
-    const int v1_only = interface->rules & FASTMLD_RULE_V1_ONLY;
-    const int has_own = interface->rules & FASTMLD_RULE_LINK_LOCAL;
-    struct chain chain;
+/* Of a frame that passed rungs 1 to 9: where its IPv6 header and its message begin, and where the payload ends. */
+struct opened {
+    uint32_t ip, message, end;
+};
 
-    memset(message, 0, sizeof *message);
+/* Rungs 1 to 9. */
+static int open_frame(uint8_t rules, const uint8_t *frame, uint32_t length, struct opened *opened)
+{
+    const int strict = rules & FASTMLD_RULE_STRICT;
+    struct chain chain;
 
     /* 1 */
     uint32_t at = sizeof(struct wire_ethernet);
@@ -186,7 +188,6 @@ int fastmld_ladder(const fastmld_interface *interface, const uint8_t *frame, uin
         return FASTMLD_TRUNCATED;
 
     /* 2: whatever lies both in the payload and in the capture is believed */
-    const struct wire_ethernet *ethernet = (const struct wire_ethernet *)frame;
     const struct wire_ipv6 *ip = (const struct wire_ipv6 *)(frame + at);
     if (ip->version_class_flow[0] >> 4 != 6)
         return FASTMLD_NOT_MLD;
@@ -230,14 +231,26 @@ int fastmld_ladder(const fastmld_interface *interface, const uint8_t *frame, uin
     /* 9 */
     if (!is_link_local(ip->source, strict))
         return FASTMLD_BAD_SOURCE;
+    *opened = (struct opened){(uint32_t)((const uint8_t *)ip - frame), chain.message, end};
+    return FASTMLD_ACCEPTED;
+}
+
+/* Rungs 10 to 14. */
+static inline int read_message(const fastmld_interface *interface, const uint8_t *frame, const struct opened *opened,
+                               fastmld_message *message)
+{
+    const int v1_only = interface->rules & FASTMLD_RULE_V1_ONLY;
+    const int has_own = interface->rules & FASTMLD_RULE_LINK_LOCAL;
+    const struct wire_ethernet *ethernet = (const struct wire_ethernet *)frame;
+    const struct wire_ipv6 *ip = (const struct wire_ipv6 *)(frame + opened->ip);
 
     /* 10 */
     if (has_own && memcmp(ip->source, interface->link_local, 16) == 0)
         return FASTMLD_LOOPED_BACK;
 
     /* 11 */
-    const uint8_t *octets = frame + chain.message;
-    const uint32_t size = end - chain.message;
+    const uint8_t *octets = frame + opened->message;
+    const uint32_t size = opened->end - opened->message;
     if (has_bad_length(octets, size, v1_only))
         return FASTMLD_BAD_LENGTH;
 
@@ -275,13 +288,32 @@ int fastmld_ladder(const fastmld_interface *interface, const uint8_t *frame, uin
     return FASTMLD_ACCEPTED;
 }
 
+int fastmld_ladder(const fastmld_interface *interface, const uint8_t *frame, uint32_t length, fastmld_message *message)
+{
+    struct opened opened;
+    const int verdict = open_frame(interface->rules, frame, length, &opened);
+
+    memset(message, 0, sizeof *message);
+    return verdict == FASTMLD_ACCEPTED ? read_message(interface, frame, &opened, message) : verdict;
+}
+
+int fastmld_check_other(const fastmld_interface *interface, const uint8_t *frame, uint32_t length, fastmld_message *message)
+{
+    if (!usual_is_up_to_message(frame, length) || !is_mld_type(frame[USUAL_MESSAGE]))
+        return fastmld_ladder(interface, frame, length, message);
+    const uint32_t end = USUAL_OPTIONS + be16(frame + USUAL_PAYLOAD_LENGTH);
+    const struct opened opened = {sizeof(struct wire_ethernet), USUAL_MESSAGE, end}; /* rungs 1 to 9 let it pass */
+    memset(message, 0, sizeof *message);
+    return read_message(interface, frame, &opened, message);
+}
+
 int fastmld_check(const fastmld_interface *interface, const uint8_t *frame, uint32_t length, fastmld_message *message)
 {
     const uint8_t kind = usual_kind(interface, frame, length);
     const int query = kind == FASTMLD_GROUP_QUERY || kind == FASTMLD_GENERAL_QUERY;
 
     if (kind == FASTMLD_NO_KIND)
-        return fastmld_ladder(interface, frame, length, message);
+        return fastmld_check_other(interface, frame, length, message);
     *message = (fastmld_message){
         .kind = kind,
         .asks = kind == FASTMLD_GROUP_QUERY ? FASTMLD_ASKS_GROUP : FASTMLD_ASKS_NOTHING,

@@ -13,7 +13,31 @@
 #include "fastmld.h"
 #include "wire.h"
 
-enum { USUAL_DESTINATION = 38, USUAL_DELAY = 66, USUAL_GROUP = 70, USUAL_LENGTH = 86 };
+enum {
+    USUAL_PAYLOAD_LENGTH = 18, USUAL_SOURCE = 22, USUAL_DESTINATION = 38, USUAL_OPTIONS = 54, USUAL_MESSAGE = 62,
+    USUAL_DELAY = 66, USUAL_GROUP = 70, USUAL_LENGTH = 86
+};
+#define USUAL_ALERT_FIRST NEXT_ICMPV6, 0, OPTION_ROUTER_ALERT, 2, 0, 0, OPTION_PADN, 0
+#define USUAL_ALERT_LAST NEXT_ICMPV6, 0, OPTION_PADN, 0, OPTION_ROUTER_ALERT, 2, 0, 0
+
+/* Whether a frame is usual up to a message of eight octets or more, whatever that says. */
+static inline int usual_is_up_to_message(const uint8_t *frame, uint32_t length)
+{
+    static const uint8_t LINK_LOCAL[8] = {0xfe, 0x80}, FIRST[8] = {USUAL_ALERT_FIRST}, LAST[8] = {USUAL_ALERT_LAST};
+    enum { LEAST = USUAL_MESSAGE - USUAL_OPTIONS + 8 };
+
+    if (length < USUAL_OPTIONS + LEAST)
+        return 0;
+    const uint32_t payload = be16(frame + USUAL_PAYLOAD_LENGTH);
+    const uint64_t options = word64(frame + USUAL_OPTIONS);
+    return (be16(frame + 12) == ETHERTYPE_IPV6) & (frame[14] >> 4 == 6) & (be16(frame + 20) == (NEXT_HOP_BY_HOP << 8 | 1)) &
+           (word64(frame + USUAL_SOURCE) == word64(LINK_LOCAL)) &
+           ((options == word64(FIRST)) | (options == word64(LAST))) & (payload >= LEAST) &
+           (payload <= length - USUAL_OPTIONS);
+}
+
+/* fastmld_check of a frame that is not usual. */
+int fastmld_check_other(const fastmld_interface *interface, const uint8_t *frame, uint32_t length, fastmld_message *message);
 
 #ifdef __GNUC__
 #define USUAL_INLINE static inline __attribute__((always_inline))
@@ -75,21 +99,19 @@ USUAL_INLINE uint32_t usual_is_valid(const usual_halves *sum, const usual_words 
 /* The kind of a usual frame; FASTMLD_NO_KIND: the ladder says. */
 USUAL_INLINE uint8_t usual_kind(const fastmld_interface *interface, const uint8_t *frame, uint32_t length)
 {
-    enum { SOURCE = 22, OPTIONS = 54, TYPE = 62 };
 #define EIGHT(octet) octet, octet, octet, octet, octet, octet, octet, octet
-#define ALERT_FIRST NEXT_ICMPV6, 0, OPTION_ROUTER_ALERT, 2, 0, 0, OPTION_PADN, 0
-#define ALERT_LAST NEXT_ICMPV6, 0, OPTION_PADN, 0, OPTION_ROUTER_ALERT, 2, 0, 0
     static const struct usual_octets START = {
         {0xff, 0xff, [12] = 0xff, 0xff, 0xf0, [18] = 0xff, 0xff, 0xff, 0xff, EIGHT(0xff)},
-        {0x33, 0x33, [12] = ETHERTYPE_IPV6 >> 8, ETHERTYPE_IPV6 & 0xff, 0x60, [19] = USUAL_LENGTH - OPTIONS,
+        {0x33, 0x33, [12] = ETHERTYPE_IPV6 >> 8, ETHERTYPE_IPV6 & 0xff, 0x60, [19] = USUAL_LENGTH - USUAL_OPTIONS,
          NEXT_HOP_BY_HOP, 1, 0xfe, 0x80},
     };
     static const struct usual_octets FOR_GROUP[2] = {
-        {{EIGHT(0xff), [16] = 0xff}, {ALERT_FIRST, [16] = 0xff}}, {{EIGHT(0xff), [16] = 0xff}, {ALERT_LAST, [16] = 0xff}},
+        {{EIGHT(0xff), [16] = 0xff}, {USUAL_ALERT_FIRST, [16] = 0xff}},
+        {{EIGHT(0xff), [16] = 0xff}, {USUAL_ALERT_LAST, [16] = 0xff}},
     };
     static const struct usual_octets GENERAL[2] = {
-        {{EIGHT(0xff), 0xff, [16] = EIGHT(0xff), EIGHT(0xff)}, {ALERT_FIRST, TYPE_QUERY}},
-        {{EIGHT(0xff), 0xff, [16] = EIGHT(0xff), EIGHT(0xff)}, {ALERT_LAST, TYPE_QUERY}},
+        {{EIGHT(0xff), 0xff, [16] = EIGHT(0xff), EIGHT(0xff)}, {USUAL_ALERT_FIRST, TYPE_QUERY}},
+        {{EIGHT(0xff), 0xff, [16] = EIGHT(0xff), EIGHT(0xff)}, {USUAL_ALERT_LAST, TYPE_QUERY}},
     };
     static const struct usual_octets TO_ALL_NODES = {{[16] = EIGHT(0xff), EIGHT(0xff)}, {[16] = 0xff, 0x02, [31] = 1}};
     static const struct usual_octets TO_ALL_ROUTERS = {{[16] = EIGHT(0xff), EIGHT(0xff)}, {[16] = 0xff, 0x02, [31] = 2}};
@@ -100,11 +122,11 @@ USUAL_INLINE uint8_t usual_kind(const fastmld_interface *interface, const uint8_
     usual_halves sum;
 
     if (length < USUAL_LENGTH || word32(frame + 2) != word32(frame + USUAL_DESTINATION + 12) ||
-        word64(frame + SOURCE + 8) == word64(interface->link_local + 8))
+        word64(frame + USUAL_SOURCE + 8) == word64(interface->link_local + 8))
         return FASTMLD_NO_KIND;
     usual_load(&start, frame);
-    usual_load(&addresses, frame + SOURCE);
-    usual_load(&message, frame + OPTIONS);
+    usual_load(&addresses, frame + USUAL_SOURCE);
+    usual_load(&message, frame + USUAL_OPTIONS);
     usual_sum(&sum, &addresses, &message);
     usual_match(&common, &start, &START);
 
@@ -116,7 +138,7 @@ USUAL_INLINE uint8_t usual_kind(const fastmld_interface *interface, const uint8_
         if (__builtin_expect(word32(frame + USUAL_GROUP + 12) == word32(ALL_NODES + 12), 0) &&
             memcmp(frame + USUAL_GROUP, ALL_NODES, sizeof ALL_NODES) == 0)
             return FASTMLD_NO_KIND; /* sent to all nodes, which everybody listens to */
-        return KINDS[frame[TYPE]];
+        return KINDS[frame[USUAL_MESSAGE]];
     }
     usual_match(&first, &message, &GENERAL[0]);
     usual_match(&last, &message, &GENERAL[1]);
@@ -126,10 +148,8 @@ USUAL_INLINE uint8_t usual_kind(const fastmld_interface *interface, const uint8_
         return FASTMLD_GENERAL_QUERY;
     usual_match(&right, &addresses, &TO_ALL_ROUTERS);
     right &= about_group;
-    return (frame[TYPE] == TYPE_DONE) & usual_is_valid(&sum, &right) ? FASTMLD_DONE : FASTMLD_NO_KIND;
+    return (frame[USUAL_MESSAGE] == TYPE_DONE) & usual_is_valid(&sum, &right) ? FASTMLD_DONE : FASTMLD_NO_KIND;
 #undef EIGHT
-#undef ALERT_FIRST
-#undef ALERT_LAST
 }
 #else
 static inline uint8_t usual_kind(const fastmld_interface *interface, const uint8_t *frame, uint32_t length)
