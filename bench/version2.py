@@ -81,10 +81,15 @@ def mix_and_source_queries(effort: Effort) -> list[Row]:
 
 
 def memory_of_source_queries(effort: Effort) -> list[Row]:
-    """V2b: as many sources as are kept, in the worst way: one of each group. More of them after that take no more."""
+    """V2b: as many sources as are kept, in the worst way: one of each group. More of them after that take no more.
+
+    What any batch of so many frames takes is not theirs.
+    """
     groups = _RECORDED
     engine = settled2(groups, report_rate=None)
     named = workloads.groups(groups)
+    strangers = workloads.groups(groups, first=groups)
+    engine.receive(workloads_v2.in_slots(workloads_v2.queries2(strangers, workloads_v2.LONGEST_CODE)), SETTLED_MS)
     sources = np.zeros((groups, 1, 16), np.uint8)
     sources[:, 0, :2] = 0x20, 0x01
     tracemalloc.start()

@@ -6,7 +6,8 @@ from cffi import FFI
 
 HERE = Path(__file__).parent
 SOURCES = [
-    "ladder.c", "group_table.c", "rows.c", "classify.c", "ask.c", "emit.c", "emit2.c", "gather.c", "ring.c"
+    "ladder.c", "group_table.c", "rows.c", "classify.c", "ask.c", "recorded.c", "emit.c", "emit2.c", "gather.c",
+    "ring.c",
 ]  # fmt: skip
 BEGIN, END = "/* cdef: begin */", "/* cdef: end */"
 

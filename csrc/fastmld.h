@@ -293,6 +293,28 @@ void fastmld_bound(fastmld_table *table, const uint32_t *blocks, uint32_t n);
 /* Make soonest_ms exact, in a table of n blocks; it. */
 int64_t fastmld_soonest(fastmld_table *table, uint32_t n);
 
+/* Up to three recorded sources of a row, in a cache line; or a free one. */
+typedef struct {
+    uint8_t sources[3][16];
+    uint32_t row;               /* whose first chunk this is; UINT32_MAX: a later one, or free */
+    uint32_t n;                 /* in the first: the row's sources in all */
+    uint32_t next;              /* 1 + where the row's next three are; of a free one, the next free one; 0 none */
+    uint32_t chained;           /* in the first: 1 + the next first one of the same head; 0 none */
+} fastmld_chunk;
+
+/* Which sources Queries asked for, by row: those of a row in the order in which they came, its first chunk found by a keyed hash
+ * of its number. Memory for n_chunks, and for 2^head_bits heads, at least two. */
+typedef struct {
+    fastmld_chunk *chunks;
+    uint32_t *heads;            /* 1 + a first chunk; 0 none */
+    uint64_t key;               /* secret, odd: which rows are asked for is chosen by strangers */
+    uint32_t n_chunks, head_bits;
+    uint32_t used;              /* chunks that ever were */
+    uint32_t free;              /* 1 + one that is not any more; 0 none */
+    uint32_t held;              /* chunks that are */
+    uint32_t reserved;
+} fastmld_recorded;
+
 /* All that a batch says about one row in MLDv2 mode. Python fills in what it knows of the row between the two calls below. */
 typedef struct {
     uint32_t row;
@@ -300,27 +322,40 @@ typedef struct {
     uint32_t filter_first;      /* its filter: filter_count sources in the pool, sorted */
     uint32_t filter_count;
     uint32_t total;             /* of which interface's total its recorded sources count */
-    uint32_t list;              /* 1 + which list of recorded sources is its; 0: no source Query names it */
-    uint16_t recorded;          /* in and out: sources in its list */
+    uint32_t first, last;       /* C's own: 1 + its first chunk and its last one; 0 none */
     uint8_t excludes;           /* the filter takes all but its sources */
-    uint8_t all;                /* in and out: the whole state is asked for */
+    uint8_t all;                /* in: the whole state is asked for, if nothing is recorded; out: it is */
+    uint8_t recorded;           /* out: how many sources */
+    uint8_t deaf;               /* nothing can be said of the row: Queries have no effect on it */
 } fastmld_asked;
 
-/* The rows of n queries, each once, in folds; queries[].fold says which. Returns how many; *lists is how many have a list. */
+/* The rows of n queries, each once, in folds; queries[].fold says which. Returns how many; *sources is how many are named. */
 uint32_t fastmld_asked_rows(const fastmld_table *table, fastmld_query2 *queries, uint32_t n, fastmld_asked *folds,
-                            uint32_t *lists);
+                            uint64_t *sources);
 
 /*
- * Fold n queries into their rows' folds, in order. Only sources that a filter forwards count, and a Query without any has no
- * effect. A row with more than 64 recorded sources, or more than most_total on its interface, is asked for all.
- *   pool     (N, 16) the filters' sources
- *   lists    (lists, 64, 16) in and out: the recorded sources of each list
- *   sets     (lists, 128) scratch, zero
- *   totals   in and out
+ * Fold n queries into their rows' folds, in order, and record their sources. Only sources that a filter forwards count, and a
+ * Query without any has no effect. A row with more than 64 recorded sources, or more than most_total on its interface, is asked
+ * for all: nothing is recorded for it.
+ *   pool      (N, 16) the filters' sources
+ *   recorded  in and out: there are as many free chunks as the sources that are named can take, or can have by most_total
+ *   tags      (n_folds, 2, 64) scratch
+ *   totals    in and out
  */
-void fastmld_ask(const fastmld_table *table, const uint8_t *buffer, const fastmld_query2 *queries, uint32_t n,
-                 fastmld_asked *folds, uint32_t n_folds, const uint8_t *pool, uint8_t *lists, uint8_t *sets,
-                 uint32_t *totals, uint32_t most_total);
+void fastmld_ask(const uint8_t *buffer, const fastmld_query2 *queries, uint32_t n, fastmld_asked *folds, uint32_t n_folds,
+                 const uint8_t *pool, fastmld_recorded *recorded, uint8_t (*tags)[2][64], uint32_t *totals, uint32_t most_total);
+
+/* Which sources are recorded for n rows: counts[i] of each, row by row in sources (room for 64 a row), sorted. Returns how many
+ * in all. */
+uint64_t fastmld_recall(const fastmld_recorded *recorded, const uint32_t *rows, uint32_t n, uint32_t *counts,
+                        uint8_t (*sources)[16]);
+
+/* Nothing is recorded for n rows any more. */
+void fastmld_forget(const fastmld_table *table, fastmld_recorded *recorded, const uint32_t *rows, uint32_t n,
+                    uint32_t *totals);
+
+/* Find each first chunk by its row: in heads that are all 0. */
+void fastmld_chain(fastmld_recorded *recorded);
 
 /* deadlines[i] = now_ms + a delay drawn for rows[i], as fastmld_write would. */
 void fastmld_draw(const fastmld_table *table, uint64_t seed, const uint32_t *rows, uint32_t n, int64_t now_ms,

@@ -70,12 +70,15 @@ ASKED = np.dtype(
         ("filter_first", "u4"),
         ("filter_count", "u4"),
         ("total", "u4"),
-        ("list", "u4"),
-        ("recorded", "u2"),
+        ("first", "u4"),
+        ("last", "u4"),
         ("excludes", "u1"),
         ("all", "u1"),
+        ("recorded", "u1"),
+        ("deaf", "u1"),
     ]
 )
+CHUNK = np.dtype([("sources", "u1", (3, 16)), ("row", "u4"), ("n", "u4"), ("next", "u4"), ("chained", "u4")])
 LATE = np.dtype([("interface", "u4"), ("zeros", "u4"), ("delay_ms", "i8"), ("after_ms", "i8")])
 TEMPLATE = np.dtype([("frame", "u1", 96), ("length", "u4"), ("interface", "u4")])
 
@@ -101,6 +104,7 @@ for _name, _dtype in {
     "fastmld_query2": QUERY2,
     "fastmld_host": HOST,
     "fastmld_asked": ASKED,
+    "fastmld_chunk": CHUNK,
 }.items():
     check_layout(_name, _dtype)
 

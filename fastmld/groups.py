@@ -24,6 +24,7 @@ _OCTETS_TO_JOIN = 256  # what joining a row takes at most besides the row, for a
 # Bits of the flags column.
 LAST_REPORTER = 1  # RFC 2710 section 5's flag
 REPORTED = 2  # some Report said that we listen, and no Done took it back
+RECORDED = 4  # a timer runs, and the answer will be for some sources only: they are beside the table
 LISTED_OVERDUE = 8  # in the queue of rows that owe a Report
 LISTED_URGENT = 16  # in the queue of those that owe it to a Query for their own address
 REPEATS = 32  # Reports are to be repeated: how often, says the repeats column
@@ -192,6 +193,11 @@ class GroupTable:
         """The interface of every row there is; None: there are several, or none."""
         return next(iter(self._rows_of)) if len(self._rows_of) == 1 else None
 
+    @property
+    def n_interfaces(self) -> int:
+        """How many interfaces have rows, or had."""
+        return len(self._rows_of)
+
     def count(self, interface: int) -> int:
         """How many addresses one interface listens to."""
         column = self._rows_of.get(interface)
@@ -235,7 +241,7 @@ class GroupTable:
 
 def buckets_for(rows: int) -> npt.NDArray[np.void]:
     """Empty buckets of an index of so many rows."""
-    return _records(max(8, -(-rows // _ROWS_A_BUCKET)), _native.BUCKET)
+    return records(max(8, -(-rows // _ROWS_A_BUCKET)), _native.BUCKET)
 
 
 def rows_for(buckets: npt.NDArray[np.void]) -> int:
@@ -243,7 +249,7 @@ def rows_for(buckets: npt.NDArray[np.void]) -> int:
     return len(buckets) * _ROWS_A_BUCKET
 
 
-def _records(n: int, dtype: np.dtype[Any]) -> npt.NDArray[np.void]:
+def records(n: int, dtype: np.dtype[Any]) -> npt.NDArray[np.void]:
     """(n,) records of zeros that begin where a cache line does: so none lies in one more of them than it has to."""
     octets = np.zeros(n * dtype.itemsize + _CACHE_LINE, np.uint8)
     start = -octets.ctypes.data % _CACHE_LINE
@@ -255,7 +261,7 @@ class _Columns:
 
     def __init__(self, rows: int) -> None:
         blocks = max(1, -(-rows // BLOCK_ROWS))
-        self.records = _records(blocks * BLOCK_ROWS, _native.ROW)
+        self.records = records(blocks * BLOCK_ROWS, _native.ROW)
         self.deadline_ms = np.full(blocks * BLOCK_ROWS, NO_DEADLINE, np.int64)
         self.earliest_ms = np.full(blocks, NO_DEADLINE, np.int64)
         self.latest_ms = np.full(blocks, -NO_DEADLINE - 1, np.int64)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -76,6 +76,28 @@ def most_records(mtu: int) -> int:
     return room_for_records(mtu) // RECORD_OCTETS
 
 
+class Named(NamedTuple):
+    """Rows of which one record with sources is said: their positions, the record's type, how many sources each has,
+    and (M, 16) uint8, all of them one after the other.
+    """
+
+    positions: npt.NDArray[np.int64]
+    type: int
+    counts: npt.NDArray[np.uint32]
+    sources: npt.NDArray[np.uint8]
+
+    def without(self, some: Container[int]) -> tuple[Named, list[tuple[int, list[bytes]]]]:
+        """The rest, and what some positions have, if they are among these."""
+        leave = np.array([position in some for position in self.positions.tolist()], np.bool_)
+        ends = np.cumsum(self.counts, dtype=np.int64)
+        taken = [
+            (int(self.positions[i]), [source.tobytes() for source in self.sources[ends[i] - self.counts[i] : ends[i]]])
+            for i in np.flatnonzero(leave).tolist()
+        ]
+        kept = self.sources[np.repeat(~leave, self.counts)]
+        return Named(self.positions[~leave], self.type, self.counts[~leave], kept), taken
+
+
 def pack(
     rows: Rows,
     types: npt.NDArray[np.uint8],
@@ -83,27 +105,40 @@ def pack(
     mtu: int,
     time_ms: int,
     template: int,
+    named: Named | None = None,
 ) -> Reports | None:
-    """Reports that say one record without sources of each row, in order; of the special ones, by position, theirs.
+    """Reports that say one record without sources of each row, in order; of the special ones, by position, theirs, and
+    of the named ones theirs.
 
     types: (N,) or (1,) of the plain records. None: there is nothing to say.
     """
-    if not special:
+    if not special and named is None:
         return _pack_plain(rows, types, mtu, time_ms, template)
-    records_of = np.ones(len(rows), np.int64)
-    records_of[[position for position, _ in special]] = [len(records) for _, records in special]
-    starts = np.cumsum(records_of) - records_of
-    of_row = np.repeat(np.arange(len(rows)), records_of)
-    kinds = np.repeat(types, records_of) if len(types) > 1 else np.full(len(of_row), types[0])
-    sources, firsts = np.zeros(len(of_row), np.uint32), np.zeros(len(of_row), np.uint32)
-    pool: list[bytes] = []
-    for position, records in special:
-        for at, (kind, named) in enumerate(records, int(starts[position])):
-            kinds[at], sources[at], firsts[at] = kind, len(named), len(pool)
-            pool += named
-    if not len(of_row):
+    starts = np.arange(len(rows))
+    if special:
+        records_of = np.ones(len(rows), np.int64)
+        records_of[[position for position, _ in special]] = [len(records) for _, records in special]
+        rows, types = np.repeat(rows, records_of), np.repeat(types, records_of) if len(types) > 1 else types
+        starts = np.cumsum(records_of) - records_of
+    kinds = types.copy() if len(types) > 1 else np.full(len(rows), types[0])
+    sources, firsts = np.zeros(len(rows), np.uint32), np.zeros(len(rows), np.uint32)
+    pool = np.empty(0, np.uint8)
+    if named is not None:
+        at = starts[named.positions]
+        kinds[at], sources[at] = named.type, named.counts
+        firsts[at] = np.cumsum(named.counts, dtype=np.uint32) - named.counts
+        pool = named.sources.reshape(-1)
+    if special:
+        some: list[bytes] = []
+        first = len(pool) // 16
+        for position, records in special:
+            for i, (kind, theirs) in enumerate(records, int(starts[position])):
+                kinds[i], sources[i], firsts[i] = kind, len(theirs), first + len(some)
+                some += theirs
+        pool = np.concatenate([pool, np.frombuffer(b"".join(some), np.uint8)])
+    if not len(rows):
         return None
-    return _pack_with_sources(rows[of_row], kinds, sources, firsts, b"".join(pool), mtu, time_ms, template)
+    return _pack_with_sources(rows, kinds, sources, firsts, pool, mtu, time_ms, template)
 
 
 def _pack_plain(rows: Rows, types: npt.NDArray[np.uint8], mtu: int, time_ms: int, template: int) -> Reports | None:
@@ -118,7 +153,7 @@ def _pack_with_sources(
     types: npt.NDArray[np.uint8],
     sources: npt.NDArray[np.uint32],
     firsts: npt.NDArray[np.uint32],
-    pool: bytes,
+    pool: npt.NDArray[np.uint8],
     mtu: int,
     time_ms: int,
     template: int,
@@ -135,5 +170,5 @@ def _pack_with_sources(
     n = int(count[0])
     return Reports(
         rows[of[:n]], types[of[:n]], edges[: reports + 1], time_ms, template,
-        sources_out[:n], firsts_out[:n], np.frombuffer(pool or bytes(16), np.uint8),
+        sources_out[:n], firsts_out[:n], pool if len(pool) else np.zeros(16, np.uint8),
     )  # fmt: skip

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from fastmld.interface import Interface
 from fastmld.listener_v2 import Record
 from fastmld.outbox import Outbox
-from fastmld.reports_v2 import Reports, pack
+from fastmld.reports_v2 import Named, Reports, pack
 
 
 class Speaker:
@@ -42,9 +42,10 @@ class Speaker:
         special: list[tuple[int, list[Record]]],
         at_ms: int,
         now_ms: int,
+        named: Named | None = None,
     ) -> None:
         """Say what reports_v2.pack makes of these, at at_ms. Tokens are those of now_ms."""
-        reports = pack(rows, types, special, interface.mtu, at_ms, int(self._template_of[interface.index]))
+        reports = pack(rows, types, special, interface.mtu, at_ms, int(self._template_of[interface.index]), named)
         if reports is not None:
             self.put(interface, reports, now_ms)
 

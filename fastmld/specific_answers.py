@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastmld._native import lib, pin
-from fastmld.constants import MODE_IS_EXCLUDE
+from fastmld.constants import MODE_IS_EXCLUDE, MODE_IS_INCLUDE
 from fastmld.filters import Filters
 from fastmld.groups import NO_DEADLINE, GroupTable, Rows
 from fastmld.interface import Interface
@@ -17,6 +17,7 @@ from fastmld.listener_v1 import State, move
 from fastmld.listener_v2 import asked_for
 from fastmld.recorded import Recorded
 from fastmld.reportable import Reportable
+from fastmld.reports_v2 import Named
 from fastmld.speaker import Speaker
 
 _ASKED = move(State.DELAYING, lib.FASTMLD_TIMER_SET)
@@ -40,13 +41,10 @@ class SpecificAnswers:
 
     def hear(self, queries: npt.NDArray[np.void], buffer: npt.NDArray[np.uint8], now_ms: int) -> None:
         """(N,) of csrc/fastmld.h's fastmld_query2, whose sources lie in the buffer."""
-        reportable = self._reportable.which(queries["row"])
-        if not reportable.all():
-            queries = queries[reportable]
-        if not len(queries):
-            return
         table = self._table
-        rows, delays_ms = self._recorded.ask(queries, buffer)
+        rows, delays_ms = self._recorded.ask(queries, buffer, self._reportable.which)
+        if not len(rows):
+            return
         deadlines_ms = np.empty(len(rows), np.int64)
         lib.fastmld_draw(
             table.c, self._seed, pin("uint32_t[]", rows), len(rows), now_ms, pin("int32_t[]", delays_ms),
@@ -63,10 +61,16 @@ class SpecificAnswers:
     def say(self, interface: Interface, rows: Rows, at_ms: int, now_ms: int) -> None:
         """Rows whose timers ended, in order: all of their state, or the sources that were asked for."""
         special = self._reportable.states(rows)
-        for position in self._recorded.positions(rows):
-            row = int(rows[position])
-            special[position] = asked_for(self._filters.of(row), self._recorded.of(row))
-        self._speaker.say(interface, rows, _IS_EXCLUDE, list(special.items()), at_ms, now_ms)
+        positions = self._recorded.positions(rows)
+        named = None
+        if len(positions):
+            counts, sources = self._recorded.of(rows[positions])
+            named = Named(positions, MODE_IS_INCLUDE, counts, sources)
+            if special:
+                named, some = named.without(special)
+                for position, asked in some:
+                    special[position] = asked_for(self._filters.of(int(rows[position])), asked)
+        self._speaker.say(interface, rows, _IS_EXCLUDE, list(special.items()), at_ms, now_ms, named)
         self.stop(rows)
 
     def stop(self, rows: Rows) -> None:

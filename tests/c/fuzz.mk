@@ -12,7 +12,7 @@ SANITIZE := address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 BRANCHLESS := -Wno-bitwise-instead-of-logical
 FIXED := $(BASIC) -O2 -fno-lto
 HEADERS := $(wildcard csrc/*.h tests/c/*.h) tests/c/fuzz.mk
-CORE := $(addprefix csrc/,ladder.c group_table.c rows.c classify.c ask.c emit.c emit2.c)
+CORE := $(addprefix csrc/,ladder.c group_table.c rows.c classify.c ask.c recorded.c emit.c emit2.c)
 SHARED := $(addprefix tests/c/,mutate.c frames.c oracle.c guard.c)
 PARSER := tests/c/parser.c $(SHARED) csrc/ladder.c
 PATHS := $(addprefix tests/c/,path.c world.c replay.c timers.c path_calls.c) $(SHARED) $(CORE)

@@ -1,0 +1,58 @@
+/* Sources that Queries asked for, of rows: recalled in order, forgotten, and found again after they have moved. */
+#include "recorded.h"
+
+/* The sources behind a first chunk, sorted. How many. */
+static uint32_t recall(const fastmld_recorded *recorded, uint32_t first, uint8_t (*sources)[16])
+{
+    const fastmld_chunk *chunk = &recorded->chunks[first - 1];
+    const uint32_t n = chunk->n;
+
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t at = i;
+        if (i && i % RECORDED_A_CHUNK == 0)
+            chunk = &recorded->chunks[chunk->next - 1];
+        const uint8_t *source = chunk->sources[i % RECORDED_A_CHUNK];
+        while (at && memcmp(source, sources[at - 1], 16) < 0)
+            at--;
+        memmove(sources[at + 1], sources[at], 16 * (i - at));
+        memcpy(sources[at], source, 16);
+    }
+    return n;
+}
+
+uint64_t fastmld_recall(const fastmld_recorded *recorded, const uint32_t *rows, uint32_t n, uint32_t *counts,
+                        uint8_t (*sources)[16])
+{
+    uint64_t all = 0;
+
+    for (uint32_t i = 0; i < n; i++) {
+        const uint32_t first = recorded_find(recorded, rows[i]);
+        counts[i] = first ? recall(recorded, first, sources + all) : 0;
+        all += counts[i];
+    }
+    return all;
+}
+
+void fastmld_forget(const fastmld_table *table, fastmld_recorded *recorded, const uint32_t *rows, uint32_t n,
+                    uint32_t *totals)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        const uint32_t first = recorded_find(recorded, rows[i]);
+        if (!first)
+            continue;
+        totals[table->rows[rows[i]].interface] -= recorded->chunks[first - 1].n;
+        recorded_end(recorded, first);
+    }
+}
+
+void fastmld_chain(fastmld_recorded *recorded)
+{
+    for (uint32_t chunk = 1; chunk <= recorded->used; chunk++) {
+        fastmld_chunk *first = &recorded->chunks[chunk - 1];
+        if (first->row == RECORDED_NO_ROW)
+            continue;
+        uint32_t *head = recorded_head(recorded, first->row);
+        first->chained = *head;
+        *head = chunk;
+    }
+}
