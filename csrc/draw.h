@@ -24,12 +24,22 @@ static inline uint64_t draw_mix(uint64_t word)
     return word ^ word >> 31;
 }
 
+/* What the rows of an interface begin with. */
+static inline uint64_t draw_interface(uint64_t seed, uint16_t interface)
+{
+    return draw_mix(seed + DRAW_STEP * ((uint64_t)interface + 1));
+}
+
+static inline uint64_t draw_address(uint64_t word, const uint8_t *address, int64_t now_ms)
+{
+    word = draw_mix(word ^ be64(address));
+    word = draw_mix(word ^ be64(address + 8));
+    return draw_mix(word ^ (uint64_t)now_ms);
+}
+
 static inline uint64_t draw_origin(uint64_t seed, const fastmld_row *row, int64_t now_ms)
 {
-    uint64_t word = draw_mix(seed + DRAW_STEP * ((uint64_t)row->interface + 1));
-    word = draw_mix(word ^ be64(row->address));
-    word = draw_mix(word ^ be64(row->address + 8));
-    return draw_mix(word ^ (uint64_t)now_ms);
+    return draw_address(draw_interface(seed, row->interface), row->address, now_ms);
 }
 
 static inline uint64_t draw_word(uint64_t origin, uint32_t level, uint64_t attempt)

@@ -1,8 +1,10 @@
 /* Rows and their timers: write what was decided, take what is due. */
 #include "draw.h"
+#include "octets.h"
 #include "table.h"
 
-enum { AHEAD = 32 }; /* rows whose cache misses overlap */
+enum { RUN = 32 }; /* rows whose cache misses overlap */
+static_assert((int)FASTMLD_BLOCK_ROWS == (int)OCTETS, "a set has a bit for each row of a block");
 
 /* A row of this state has this deadline: the bounds above it have to hold for it too. */
 static void widen_bounds(fastmld_table *table, uint32_t row, uint8_t state, int64_t deadline_ms)
@@ -24,27 +26,48 @@ static void widen_bounds(fastmld_table *table, uint32_t row, uint8_t state, int6
     }
 }
 
+/* Where the draws of some rows of a run start: by themselves, since what follows branches, and this takes long. */
+static void find_origins(const fastmld_table *table, uint64_t seed, const uint32_t *rows, uint32_t n, const int64_t *now_ms,
+                         uint32_t now_step, uint64_t origins[RUN])
+{
+    uint16_t interface = table->rows[rows[0]].interface;
+    uint64_t word = draw_interface(seed, interface);
+
+    for (uint32_t i = 0; i < n; i++) {
+        const fastmld_row *row = &table->rows[rows[i]];
+        if (UNLIKELY(row->interface != interface)) {
+            interface = row->interface;
+            word = draw_interface(seed, interface);
+        }
+        origins[i] = draw_address(word, row->address, now_ms[(uint64_t)i * now_step]);
+    }
+}
+
 void fastmld_write(fastmld_table *table, uint64_t seed, const uint32_t *rows, uint32_t n, const fastmld_move *moves,
                    const uint16_t *which, const int64_t *now_ms, uint32_t now_step, const int32_t *delays_ms,
                    uint32_t delay_step)
 {
+    uint64_t origins[RUN];
+
     for (uint32_t i = 0; i < n; i++) {
         fastmld_row *row = &table->rows[rows[i]];
         const fastmld_move *move = &moves[which ? which[i] : 0];
         const int64_t now = now_ms[(uint64_t)i * now_step];
-        const uint32_t delay = (uint32_t)delays_ms[(uint64_t)i * delay_step];
 
-        if (n - i > AHEAD) {
-            PREFETCH(&table->rows[rows[i + AHEAD]]);
-            PREFETCH(&table->deadline_ms[rows[i + AHEAD]]);
+        if (n - i > RUN) {
+            PREFETCH(&table->rows[rows[i + RUN]]);
+            PREFETCH(&table->deadline_ms[rows[i + RUN]]);
         }
+        if (i % RUN == 0 && (which || move->timer == FASTMLD_TIMER_DRAW))
+            find_origins(table, seed, rows + i, n - i < RUN ? n - i : RUN, now_ms + (uint64_t)i * now_step, now_step, origins);
         row->state = move->state;
         row->flags = (uint8_t)((row->flags & ~move->clear) | move->set);
         if (move->timer == FASTMLD_TIMER_KEEP)
             continue;
+        const uint32_t delay = (uint32_t)delays_ms[(uint64_t)i * delay_step];
         const int64_t deadline_ms = move->timer == FASTMLD_TIMER_STOP  ? INT64_MAX
                                     : move->timer == FASTMLD_TIMER_SET ? now
-                                    : now + draw_delay(draw_origin(seed, row, now), delay);
+                                    : now + draw_delay(origins[i % RUN], delay);
         table->deadline_ms[rows[i]] = deadline_ms;
         widen_bounds(table, rows[i], move->state, deadline_ms);
     }
@@ -69,27 +92,31 @@ static int is_sought(const fastmld_table *table, uint32_t row, const struct sear
            (search->interface < 0 || table->rows[row].interface == search->interface);
 }
 
-/* Make a block's bounds exact: those of the rows that are not sought. Goes by every row's state. */
-static void find_bounds(fastmld_table *table, uint32_t block, const struct search *search)
+/* Widen bounds to hold for a row, too. */
+static void include(const fastmld_table *table, uint32_t row, int64_t *earliest_ms, int64_t *latest_ms)
+{
+    const int64_t deadline_ms = table->deadline_ms[row];
+
+    if (has_state(table, row, FASTMLD_STATE_RUNS) && deadline_ms < *earliest_ms)
+        *earliest_ms = deadline_ms;
+    if (has_state(table, row, FASTMLD_STATE_MOVES) && deadline_ms > *latest_ms)
+        *latest_ms = deadline_ms;
+}
+
+/* Make a block's bounds exact. Goes by every row's state. */
+static void find_bounds(fastmld_table *table, uint32_t block)
 {
     const uint32_t first = block * FASTMLD_BLOCK_ROWS;
 
     table->earliest_ms[block] = INT64_MAX;
     table->latest_ms[block] = INT64_MIN;
-    for (uint32_t row = first; row < first + FASTMLD_BLOCK_ROWS; row++) {
-        const int64_t deadline_ms = table->deadline_ms[row];
-        if (is_sought(table, row, search))
-            continue;
-        if (has_state(table, row, FASTMLD_STATE_RUNS) && deadline_ms < table->earliest_ms[block])
-            table->earliest_ms[block] = deadline_ms;
-        if (has_state(table, row, FASTMLD_STATE_MOVES) && deadline_ms > table->latest_ms[block])
-            table->latest_ms[block] = deadline_ms;
-    }
+    for (uint32_t row = first; row < first + FASTMLD_BLOCK_ROWS; row++)
+        include(table, row, &table->earliest_ms[block], &table->latest_ms[block]);
 }
 
 /*
- * Look through a block's deadlines: may[i] is -1 where one may be sought, 0 elsewhere, and the bounds are those of the others.
- * Several at once where the compiler has vectors; the loop behind #else is what it means.
+ * Look through a block's deadlines: a set of those that may be sought, and the bounds of the others. Several at once where the
+ * compiler has vectors; the loop behind #else is what it means.
  */
 #ifdef __GNUC__
 enum { LANES = 4 };
@@ -98,17 +125,17 @@ typedef int64_t lanes __attribute__((vector_size(LANES * sizeof(int64_t))));
 #if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__)
 __attribute__((target_clones("avx2", "default")))
 #endif
-static void scan_block(const int64_t *deadline_ms, int64_t due_ms, int64_t later_ms, int64_t *may, int64_t *earliest_ms,
-                       int64_t *latest_ms)
+static octets_set scan_block(const int64_t *deadline_ms, int64_t due_ms, int64_t later_ms, int64_t *earliest_ms,
+                            int64_t *latest_ms)
 {
     const lanes never = (lanes){0} + INT64_MAX, at_once = (lanes){0} + INT64_MIN;
-    lanes least = never, most = at_once, more;
+    lanes least = never, most = at_once, more, may = {0}, bit = {1, 2, 4, 8};
 
-    for (uint32_t i = 0; i < FASTMLD_BLOCK_ROWS; i += LANES) {
+    for (uint32_t i = 0; i < FASTMLD_BLOCK_ROWS; i += LANES, bit <<= LANES) {
         lanes ms;
         memcpy(&ms, deadline_ms + i, sizeof ms);
         const lanes sought = (ms <= due_ms) | (ms > later_ms);
-        memcpy(may + i, &sought, sizeof sought);
+        may |= sought & bit;
         lanes other = (ms & ~sought) | (never & sought);
         more = other < least;
         least = (other & more) | (least & ~more);
@@ -122,21 +149,26 @@ static void scan_block(const int64_t *deadline_ms, int64_t due_ms, int64_t later
         *earliest_ms = least[i] < *earliest_ms ? least[i] : *earliest_ms;
         *latest_ms = most[i] > *latest_ms ? most[i] : *latest_ms;
     }
+    return (octets_set)(may[0] | may[1] | may[2] | may[3]);
 }
 #else
-static void scan_block(const int64_t *deadline_ms, int64_t due_ms, int64_t later_ms, int64_t *may, int64_t *earliest_ms,
-                       int64_t *latest_ms)
+static octets_set scan_block(const int64_t *deadline_ms, int64_t due_ms, int64_t later_ms, int64_t *earliest_ms,
+                            int64_t *latest_ms)
 {
+    octets_set may = 0;
+
     *earliest_ms = INT64_MAX;
     *latest_ms = INT64_MIN;
     for (uint32_t i = 0; i < FASTMLD_BLOCK_ROWS; i++) {
         const int64_t ms = deadline_ms[i];
-        may[i] = -(ms <= due_ms || ms > later_ms);
-        if (may[i])
+        if (ms <= due_ms || ms > later_ms) {
+            may |= (octets_set)1 << i;
             continue;
+        }
         *earliest_ms = ms < *earliest_ms ? ms : *earliest_ms;
         *latest_ms = ms > *latest_ms ? ms : *latest_ms;
     }
+    return may;
 }
 #endif
 
@@ -146,23 +178,16 @@ static void take_block(fastmld_table *table, uint32_t block, const struct search
                        fastmld_taken *taken)
 {
     const uint32_t first = block * FASTMLD_BLOCK_ROWS;
-    int64_t may[FASTMLD_BLOCK_ROWS];
-    uint32_t candidates[FASTMLD_BLOCK_ROWS], n = 0;
-    int exact = 1;
+    int64_t *earliest_ms = &table->earliest_ms[block], *latest_ms = &table->latest_ms[block];
+    const octets_set may = scan_block(&table->deadline_ms[first], search->due_ms, search->later_ms, earliest_ms, latest_ms);
 
-    scan_block(&table->deadline_ms[first], search->due_ms, search->later_ms, may, &table->earliest_ms[block],
-               &table->latest_ms[block]);
-    for (uint32_t i = 0; i < FASTMLD_BLOCK_ROWS; i++) {
-        candidates[n] = first + i;
-        n += may[i] != 0;
-    }
-    for (uint32_t i = 0; i < n; i++)
-        PREFETCH(&table->rows[candidates[i]]);
-    for (uint32_t i = 0; i < n; i++) {
-        const uint32_t row = candidates[i];
+    for (octets_set set = may; set != 0; set &= set - 1)
+        PREFETCH(&table->rows[first + octets_first(set)]);
+    for (octets_set set = may; set != 0; set &= set - 1) {
+        const uint32_t row = first + octets_first(set);
         const int64_t deadline_ms = table->deadline_ms[row];
         if (!is_sought(table, row, search)) {
-            exact = 0;
+            include(table, row, earliest_ms, latest_ms);
             continue;
         }
         rows_out[taken->rows++] = row;
@@ -173,8 +198,6 @@ static void take_block(fastmld_table *table, uint32_t block, const struct search
         if (deadline_ms > taken->last_ms)
             taken->last_ms = deadline_ms;
     }
-    if (!exact)
-        find_bounds(table, block, search);
 }
 
 static int may_hold(const fastmld_table *table, uint32_t block, const struct search *search)
@@ -262,10 +285,8 @@ uint32_t fastmld_find_late(const fastmld_table *table, const fastmld_interface *
 
 void fastmld_bound(fastmld_table *table, const uint32_t *blocks, uint32_t n)
 {
-    const struct search nothing = {-1, INT64_MIN, INT64_MAX};
-
     for (uint32_t i = 0; i < n; i++)
-        find_bounds(table, blocks ? blocks[i] : i, &nothing);
+        find_bounds(table, blocks ? blocks[i] : i);
 }
 
 static int is_soonest(const fastmld_table *table, uint32_t row)
@@ -275,18 +296,17 @@ static int is_soonest(const fastmld_table *table, uint32_t row)
 
 int64_t fastmld_soonest(fastmld_table *table, uint32_t n)
 {
-    const struct search nothing = {-1, INT64_MIN, INT64_MAX};
     uint32_t block;
 
     if (table->soonest_ms == INT64_MAX || is_soonest(table, table->soonest_row))
         return table->soonest_ms;
     block = soonest_block(table, n);
     table->soonest_ms = table->earliest_ms[block];
-    find_bounds(table, block, &nothing);
+    find_bounds(table, block);
     if (table->earliest_ms[block] != table->soonest_ms) { /* now only those that say less can be wrong */
         for (uint32_t other = 0; other < n; other++)
             if (table->earliest_ms[other] < table->earliest_ms[block])
-                find_bounds(table, other, &nothing);
+                find_bounds(table, other);
         block = soonest_block(table, n);
         table->soonest_ms = table->earliest_ms[block];
     }
