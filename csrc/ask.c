@@ -81,7 +81,7 @@ static void ask_for_all(fastmld_asked *fold, fastmld_recorded *recorded, uint32_
 {
     totals[fold->total] -= fold->recorded;
     if (fold->first)
-        recorded_end(recorded, fold->first);
+        recorded_end(recorded, fold->first, fold->last, fold->recorded);
     fold->first = fold->last = fold->recorded = 0;
     fold->all = 1;
 }
@@ -139,7 +139,8 @@ void fastmld_ask(const uint8_t *buffer, const fastmld_query2 *queries, uint32_t 
         if (n - i > AHEAD) {
             const fastmld_query2 *later = &queries[i + AHEAD], *soon = &queries[i + AHEAD / 2];
             PREFETCH(&folds[later->fold]);
-            PREFETCH(tags[later->fold]);
+            PREFETCH(tags[later->fold][0]);
+            PREFETCH(tags[later->fold][1]);
             PREFETCH(buffer + later->sources_at);
             PREFETCH(buffer + later->sources_at + 64);
             PREFETCH(&recorded->chunks[folds[soon->fold].last ? folds[soon->fold].last - 1 : 0]);

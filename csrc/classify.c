@@ -102,6 +102,8 @@ static ALWAYS_INLINE void check_run(const struct batch *batch, uint32_t step, ui
     run->open = 0;
     run->unusual = octets_equal(run->kind, FASTMLD_NO_KIND) & octets_up_to(n);
     for (octets_set set = run->unusual; set != 0; set &= set - 1)
+        PREFETCH(buffer + offsets[octets_first(set)] + 128);
+    for (octets_set set = run->unusual; set != 0; set &= set - 1)
         check_any(batch, step, start, octets_first(set), run);
 }
 

@@ -1,6 +1,12 @@
 /* Sources that Queries asked for, of rows: recalled in order, forgotten, and found again after they have moved. */
 #include "recorded.h"
 
+static int comes_before(const uint8_t one[16], const uint8_t other[16])
+{
+    const uint64_t left = be64(one), right = be64(other);
+    return left < right || (left == right && be64(one + 8) < be64(other + 8));
+}
+
 /* The sources behind a first chunk, sorted. How many. */
 static uint32_t recall(const fastmld_recorded *recorded, uint32_t first, uint8_t (*sources)[16])
 {
@@ -12,9 +18,8 @@ static uint32_t recall(const fastmld_recorded *recorded, uint32_t first, uint8_t
         if (i && i % RECORDED_A_CHUNK == 0)
             chunk = &recorded->chunks[chunk->next - 1];
         const uint8_t *source = chunk->sources[i % RECORDED_A_CHUNK];
-        while (at && memcmp(source, sources[at - 1], 16) < 0)
-            at--;
-        memmove(sources[at + 1], sources[at], 16 * (i - at));
+        for (; at && comes_before(source, sources[at - 1]); at--)
+            memcpy(sources[at], sources[at - 1], 16);
         memcpy(sources[at], source, 16);
     }
     return n;
@@ -40,8 +45,12 @@ void fastmld_forget(const fastmld_table *table, fastmld_recorded *recorded, cons
         const uint32_t first = recorded_find(recorded, rows[i]);
         if (!first)
             continue;
-        totals[table->rows[rows[i]].interface] -= recorded->chunks[first - 1].n;
-        recorded_end(recorded, first);
+        const uint32_t count = recorded->chunks[first - 1].n;
+        uint32_t last = first;
+        while (recorded->chunks[last - 1].next)
+            last = recorded->chunks[last - 1].next;
+        totals[table->rows[rows[i]].interface] -= count;
+        recorded_end(recorded, first, last, count);
     }
 }
 

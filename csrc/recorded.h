@@ -76,22 +76,18 @@ static inline int recorded_holds(const fastmld_recorded *recorded, uint32_t firs
     return 0;
 }
 
-/* The row of a first chunk has nothing any more. */
-static inline void recorded_end(fastmld_recorded *recorded, uint32_t first)
+/* The row of a first chunk, whose last one is this, has nothing any more. */
+static inline void recorded_end(fastmld_recorded *recorded, uint32_t first, uint32_t last, uint32_t n)
 {
-    uint32_t *link = recorded_head(recorded, recorded->chunks[first - 1].row), chunk = first;
+    uint32_t *link = recorded_head(recorded, recorded->chunks[first - 1].row);
 
     while (*link != first)
         link = &recorded->chunks[*link - 1].chained;
     *link = recorded->chunks[first - 1].chained;
     recorded->chunks[first - 1].row = RECORDED_NO_ROW;
-    while (chunk) {
-        const uint32_t next = recorded->chunks[chunk - 1].next;
-        recorded->chunks[chunk - 1].next = recorded->free;
-        recorded->free = chunk;
-        recorded->held--;
-        chunk = next;
-    }
+    recorded->chunks[last - 1].next = recorded->free;
+    recorded->free = first;
+    recorded->held -= (n + RECORDED_A_CHUNK - 1) / RECORDED_A_CHUNK;
 }
 
 #endif
