@@ -11,11 +11,11 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastmld import _native
-from fastmld._native import NO_ROW, lib, pin
+from fastmld._native import NO_ROW
 from fastmld.addresses import Address, Addresses, group_octets, link_local_octets, source_octets
-from fastmld.batch import Folds, FrameBatch
+from fastmld.batch import FrameBatch
 from fastmld.building import Builder
+from fastmld.classifier import Classifier
 from fastmld.errors import ClockWentBackwards, GroupTableFull, NotListening, TooManySources, UnknownInterface
 from fastmld.groups import LAST_REPORTER, Rows
 from fastmld.hosts import NONE
@@ -38,7 +38,6 @@ GROUPS: Final = np.dtype(
         ("references", "u4"),
     ]
 )
-_FOLD_TYPES: Final = ("uint32_t", "int32_t", "int64_t", "uint8_t", "fastmld_fold")
 _MOST_INTERFACES: Final = 1 << 16
 _LONGEST_DELAY_MS: Final = 1 << 40
 _FARTHEST_TIME_MS: Final = 1 << 62
@@ -67,10 +66,8 @@ class Engine:
         seed = secrets.randbits(64) if seed is None else operator.index(seed) % 2**64
         self._members = Listeners(seed)
         self._now_ms: int | None = None
-        self._records = np.zeros(0, _native.INTERFACE)
+        self._classifier = Classifier(self._members.table, self._members.hosts)
         self._builder = Builder(self._members.table)
-        self._scratch_size = -1
-        self._reserve_scratch(0)
 
     # Interfaces
 
@@ -92,18 +89,8 @@ class Engine:
         if any(interface.name == name for interface in indices.values()):
             raise ValueError(f"there is an interface {name} already")
         interface = Interface.create(index, name, mac=mac, link_local=link_local, **settings)
-        if index >= len(self._records):
-            grown = np.zeros(max(8, 2 * len(self._records)), _native.INTERFACE)
-            grown[: len(self._records)] = self._records
-            self._records = grown
-            self._pinned_records = pin("fastmld_interface[]", grown)
         self._members.add(interface)
-        record = self._records[index : index + 1]
-        record[:] = np.zeros(1, _native.INTERFACE)
-        record["mac"] = np.frombuffer(interface.mac, np.uint8)
-        record["delay_ms"] = -1
-        record["present"] = 1
-        self._show(interface)
+        self._classifier.add(interface)
         self._new_template(interface)
         return index
 
@@ -113,7 +100,7 @@ class Engine:
         self._enter(now_ms)
         self._members.forget(gone)
         del self._members.interfaces[interface]
-        self._records["present"][interface] = 0
+        self._classifier.remove(interface)
 
     def set_up(self, interface: int, up: bool, now_ms: int) -> None:
         """The administrative state. Down: Dones, and silence; up: everything is reported again (rule N16)."""
@@ -141,7 +128,7 @@ class Engine:
         if octets == changed.link_local:
             return
         changed.link_local = octets
-        self._show(changed)
+        self._classifier.show(changed)
         self._new_template(changed)
         if octets is None:
             return
@@ -157,7 +144,7 @@ class Engine:
         octets = own_mac(mac)
         self._enter(now_ms)
         changed.mac = octets
-        self._records["mac"][interface] = np.frombuffer(octets, np.uint8)
+        self._classifier.show(changed)
         self._new_template(changed)
 
     # Memberships
@@ -284,7 +271,7 @@ class Engine:
         self._enter(now_ms)
         if not n:
             return verdicts
-        self._reserve_scratch(n)
+        self._classifier.reserve(n)
         first, step, rest = 0, int(len(interfaces) > 1), frames
         while True:
             first += self._receive(rest, verdicts[first:], None if kinds is None else kinds[first:], now_ms)
@@ -296,41 +283,21 @@ class Engine:
         self, frames: FrameBatch, verdicts: npt.NDArray[np.uint8], kinds: npt.NDArray[np.uint8] | None, now_ms: int
     ) -> int:
         """Take in frames, up to one that changes a host compatibility mode; how many."""
-        n, step = len(verdicts), int(len(frames._interfaces) > 1)
-        found, heard = self._found, self._heard
-        hosts = self._members.hosts
-        heard.hosts = hosts.pinned
-        lib.fastmld_classify(
-            self._members.table.c, self._pinned_records, len(self._records), *frames.pinned, step, n,
-            pin("uint8_t[]", verdicts), _native.ffi.NULL if kinds is None else pin("uint8_t[]", kinds),
-            *self._pinned_scratch, found, heard,
-        )  # fmt: skip
-        if found.bad_interface:
-            raise UnknownInterface(f"frame {found.bad_interface - 1} is of an interface that is not there")
+        classifier = self._classifier
+        classifier.classify(frames, verdicts, kinds)
         try:
-            if found.folds or found.asked:
-                late = lib.fastmld_find_late(
-                    self._members.table.c, self._pinned_records, self._pinned_scratch[-1], found.asked, now_ms,
-                    self._pinned_late,
-                )  # fmt: skip
-                self._members.v1.hear(
-                    self._folds.first(found.folds), self._answers[: found.answers], self._late[:late].tolist(), now_ms
-                )
-            if heard.n_heard or heard.n_queries:
-                queried = self._queries[: heard.n_queries], self._hearing[: heard.n_heard]
-                self._members.hear_v2(*queried, frames.buffer, now_ms)
-        finally:  # whatever happened: a row or an interface that is not settled is deaf from then on
-            lib.fastmld_settle(
-                self._members.table.c, self._pinned_records, self._c_folds.row, found.folds,
-                self._pinned_scratch[-1], found.asked,
-            )  # fmt: skip
-            hosts.settle(self._hearing[: heard.n_heard])
-        if not heard.switched:
-            return n
-        switched = self._members.interfaces[int(frames._interfaces[(heard.switched - 1) * step])]
+            if (said := classifier.said(now_ms)) is not None:
+                self._members.v1.hear(*said, now_ms)
+            if (said_v2 := classifier.said_v2()) is not None:
+                self._members.hear_v2(*said_v2, frames.buffer, now_ms)
+        finally:
+            classifier.settle()
+        if not (end := classifier.switched):
+            return len(verdicts)
+        switched = self._members.interfaces[int(frames._interfaces[end - 1 if len(frames._interfaces) > 1 else 0])]
         self._members.switch_to_v1(switched, now_ms)
-        self._show(switched)
-        return int(heard.switched) - 1
+        self._classifier.show(switched)
+        return end - 1
 
     def advance(self, now_ms: int) -> None:
         """Fire the timers that are due at now_ms or before, and send what the budget held back, as far as it goes."""
@@ -405,11 +372,11 @@ class Engine:
         MLDv1 could not speak of, "ssm_exclude": joins of such an address that named no source.
         """
         seen = self._interface(interface)
-        record, host = self._records[interface], self._members.hosts.host[interface]
+        (verdicts, kinds), host = self._classifier.counts(interface), self._members.hosts.host[interface]
         return {
-            "frames": int(record["verdicts"].sum()),
-            **dict(zip(VERDICTS, record["verdicts"].tolist(), strict=True)),
-            **{kind: count for kind, count in zip(KINDS, record["kinds"].tolist(), strict=True) if kind},
+            "frames": sum(verdicts),
+            **dict(zip(VERDICTS, verdicts, strict=True)),
+            **{kind: count for kind, count in zip(KINDS, kinds, strict=True) if kind},
             "sent_report": seen.sent_report,
             "sent_done": seen.sent_done,
             "sent_report2": seen.sent_report2,
@@ -459,45 +426,15 @@ class Engine:
             self._members.fall_silent(changed, now_ms, done=False)
         elif changed.talks and not talked:
             self._members.report_again(changed, now_ms)
-        self._show(changed)
+        self._classifier.show(changed)
 
     def _show_switched(self) -> None:
         """Tell C of interfaces that speak MLDv2 again."""
         for interface in self._members.take_switched():
-            self._show(interface)
-
-    def _show(self, interface: Interface) -> None:
-        """Tell C of an interface's address and rules."""
-        record = self._records[interface.index : interface.index + 1]
-        v2 = bool(self._members.hosts.v2[interface.index])
-        record["rules"] = interface.rules | (lib.FASTMLD_RULE_V2 if v2 else 0)
-        record["link_local"] = np.frombuffer(interface.link_local or bytes(16), np.uint8)
+            self._classifier.show(interface)
 
     def _new_template(self, interface: Interface) -> None:
         """Frames from now on are made of this; those that wait keep what they were decided with."""
         members = self._members
         latest = int(members.template_of[interface.index])
         members.template_of[interface.index] = self._builder.template(interface, latest, keep=members.anything_waits)
-
-    def _reserve_scratch(self, n: int) -> None:
-        if n <= self._scratch_size:
-            return
-        size = max(n, 4096)
-        folds, scratch = Folds.of_size(size), np.empty(size + 1, _native.FOLD)
-        answers, generals = np.empty(size, _native.ANSWER), np.empty(size, _native.GENERAL)
-        asked, late = np.empty(size, np.uint32), np.empty(size, _native.LATE)
-        c_folds = _native.ffi.new("fastmld_folds *")
-        pinned = [pin(f"{ctype}[]", column) for ctype, column in zip(_FOLD_TYPES, (*folds, scratch), strict=True)]
-        c_folds.row, c_folds.delay_ms, c_folds.deadline_ms, c_folds.key, c_folds.scratch = pinned
-        self._pinned_scratch = (
-            c_folds, pin("fastmld_answer[]", answers), pin("fastmld_general[]", generals), pin("uint32_t[]", asked)
-        )  # fmt: skip
-        self._pinned_late = pin("fastmld_late[]", late)
-        self._folds, self._answers, self._late = folds, answers, late
-        self._c_folds, self._pinned_folds = c_folds, pinned
-        self._found = _native.ffi.new("fastmld_found *")
-        self._queries, self._hearing = np.empty(size, _native.QUERY2), np.empty(size, np.uint32)
-        self._pinned_heard = pin("fastmld_query2[]", self._queries), pin("uint32_t[]", self._hearing)
-        self._heard = _native.ffi.new("fastmld_heard2 *")
-        self._heard.queries, self._heard.heard = self._pinned_heard
-        self._scratch_size = size  # last: had there been no memory, C would write where there is none

@@ -16,7 +16,7 @@ FLOORS = [
     {"addresses", "agenda", "batch", "budget", "groups", "compat", "listener_v2"},
     {"listener_v1", "interface", "timers", "piles", "reports_v2", "departed"},
     {"debts", "filters", "hosts", "outbox"},
-    {"memberships", "recorded", "reportable", "speaker", "building"},
+    {"memberships", "recorded", "reportable", "speaker", "building", "classifier"},
     {"state_changes", "specific_answers"},
     {"general_answers"},
     {"memberships_v2"},
