@@ -302,8 +302,8 @@ typedef struct {
     uint32_t chained;           /* in the first: 1 + the next first one of the same head; 0 none */
 } fastmld_chunk;
 
-/* Which sources Queries asked for, by row: those of a row in the order in which they came, its first chunk found by a keyed hash
- * of its number. Memory for n_chunks, and for 2^head_bits heads, at least two. */
+/* Which sources Queries asked for, by row: those of a row in the order in which they came, and its first chunk is found by a
+ * keyed hash of its number. There is memory for n_chunks, and for 2^head_bits heads, two at least. */
 typedef struct {
     fastmld_chunk *chunks;
     uint32_t *heads;            /* 1 + a first chunk; 0 none */

@@ -25,9 +25,7 @@ Late = list[tuple[int, int, int, int]]
 
 
 class Classifier:
-    """Of one group table. Between `classify` and `settle` the table's rows are marked: nothing may come between them
-    that could fail.
-    """
+    """Of one group table. What is classified has to be settled, whatever happens between."""
 
     def __init__(self, table: GroupTable, hosts: Hosts) -> None:
         self._table = table
@@ -138,7 +136,7 @@ class Classifier:
         return self._queries[: heard.n_queries], self._hearing[: heard.n_heard]
 
     def settle(self) -> None:
-        """Forget the batch, whatever happened: a row or an interface that is not settled is deaf from then on."""
+        """Clear what the batch left in rows and interfaces: those that are not settled are deaf from then on."""
         found = self._found
         lib.fastmld_settle(
             self._table.c, self._pinned_records, self._c_folds.row, found.folds, self._pinned_asked, found.asked

@@ -71,6 +71,7 @@ class Recorded:
         row = self._chunks["row"][: self._c.used]
         first = row != NO_ROW
         row[first] = moved[row[first]]
+        assert np.array_equal(row != NO_ROW, first)
         self._heads[:] = 0
         lib.fastmld_chain(self._c)
 

@@ -3,7 +3,7 @@
 The deadline column is the truth. The index over it is two bounds for each block of rows: no timer that runs in it ends
 before the one, and no row that a Query may move has a deadline after the other; one that waits for a Query has one too,
 and it is as late as can be. A row that is written widens them, and none makes them narrower; a block is looked through
-when a bound says that something may be there, and then both are exact again. So a timer costs two comparisons when it
+when a bound says that something may be there, and then both are made anew. So a timer costs two comparisons when it
 starts, at most a block's rows when a bound is found to be wrong or right, and no memory of its own.
 """
 
