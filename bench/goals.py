@@ -106,7 +106,7 @@ GOALS: Final = (
     ),
     Goal(
         "V2a", "v2: source Queries / mix",
-        "MLDv2 Queries for sources that nobody asked for before / the engine of P1, frames/s",
+        "MLDv2 Queries for sources that nobody asked for before / the mix of V5, frames/s",
         "x", "at least", 0.3, 0.8,
     ),
     Goal(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 
 from fastmld_bench import footprint, ratios, series, version2
+from fastmld_bench.passes import Pass, Point
 from fastmld_bench.turns import Effort, Row, pinned
 
 Progress = Callable[[str, float], None]
@@ -48,21 +49,21 @@ _CURVES: Final = (
 )
 
 
-def measure(progress: Progress, goals: Iterable[str], effort: Effort, curves: bool) -> dict[str, Any]:
-    """{"rows", "series"} of the goals of these ids that are measured in memory, and of the curves where wanted."""
+def measure(progress: Progress, goals: Iterable[str], effort: Effort, curves: bool) -> Pass:
+    """One pass over the goals of these ids that are measured in memory, and over the curves where wanted."""
     wanted = set(goals)
     tasks = [task for task in _TASKS if wanted & set(task.goals)]
     steps = len(tasks) + (len(_CURVES) if curves else 0)
-    rows, found = [], {}
+    rows: list[Row] = []
+    points: list[Point] = []
     with pinned():
         for done, task in enumerate(tasks):
             progress(f"in memory: {task.name}", done / steps)
             rows += [row for row in task.measure(effort) if row["id"] in wanted]
         for done, curve in enumerate(_CURVES if curves else (), len(tasks)):
             progress(f"in memory: {curve.name}", done / steps)
-            more, found[curve.key] = series.curves(curve.measure(effort))
-            rows += more
-    return {"rows": rows, "series": found}
+            points += [Point(curve.key, *found) for found in curve.measure(effort)]
+    return Pass(rows, points)
 
 
 def measure_workloads(progress: Progress, names: list[str], sizes: list[int], effort: Effort) -> dict[str, Any]:

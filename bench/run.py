@@ -9,6 +9,7 @@ from typing import Any
 from fastmld_bench import memory, series
 from fastmld_bench.environment import environment
 from fastmld_bench.goals import GOALS
+from fastmld_bench.passes import Pass, together
 from fastmld_bench.report import FORMAT, Report
 from fastmld_bench.turns import QUICK, Effort, Row
 from fastmld_bench.wanted import Wanted
@@ -44,15 +45,7 @@ def run(wanted: Wanted, progress: Progress) -> Report:
         sizes = list(series.SIZES) if wanted.groups is None else [wanted.groups]
         halves.append(memory.measure_workloads(progress, wanted.workloads, sizes, effort))
     else:
-        on_the_wire = [goal.id for goal in wanted.goals if goal.on_the_wire]
-        in_memory = [goal.id for goal in wanted.goals if not goal.on_the_wire]
-        both = bool(on_the_wire and in_memory and not wanted.memory_only)
-        if in_memory:
-            curves = not wanted.quick and len(wanted.goals) == len(GOALS)
-            halves.append(memory.measure(_part(progress, 0, 0.5 if both else 1), in_memory, effort, curves))
-        if on_the_wire and not wanted.memory_only:
-            measured, refused = _wire(wanted, on_the_wire, _part(progress, 0.5 if both else 0, 1))
-            halves.append(measured)
+        halves, refused = _goals(wanted, effort, progress)
     report["refused"] = refused
     report["rows"] = [row for half in halves for row in half["rows"]]
     report["series"] = {name: curves for half in halves for name, curves in half["series"].items()}
@@ -60,6 +53,33 @@ def run(wanted: Wanted, progress: Progress) -> Report:
         if "environment" in half:
             report["environment"]["wire"] = half["environment"]
     return report
+
+
+def _goals(wanted: Wanted, effort: Effort, progress: Progress) -> tuple[list[Measured], str | None]:
+    """What is measured of both halves, the wire between two passes over the other; and why there is no wire."""
+    on_the_wire = [] if wanted.memory_only else [goal.id for goal in wanted.goals if goal.on_the_wire]
+    in_memory = [goal.id for goal in wanted.goals if not goal.on_the_wire]
+    curves = not wanted.quick and len(wanted.goals) == len(GOALS)
+    n_passes = 0 if not in_memory else 1 if wanted.quick else 2
+    share = 1 / (n_passes + 2 * bool(on_the_wire))  # of a pass; the wire takes as long as two
+    if n_passes == 2:
+        effort = replace(effort, rounds=effort.rounds // 2, longest_s=effort.longest_s / 2)
+
+    def measure(begin: float) -> Pass:
+        return memory.measure(_part(progress, begin, begin + share), in_memory, effort, curves)
+
+    halves: list[Measured] = []
+    refused = None
+    passes = [measure(0)] if n_passes else []
+    if on_the_wire:
+        begin = share * len(passes)
+        measured, refused = _wire(wanted, on_the_wire, _part(progress, begin, begin + 2 * share))
+        halves.append(measured)
+    if n_passes == 2:
+        passes.append(measure(1 - share))
+    if passes:
+        halves.insert(0, together(passes))
+    return halves, refused
 
 
 def _wire(wanted: Wanted, goals: list[str], progress: Progress) -> tuple[Measured, str | None]:

@@ -103,4 +103,4 @@ def _turn(turning: Turning) -> None:
 
 
 def _few(effort: Effort) -> Effort:
-    return replace(effort, rounds=min(7, effort.rounds), longest_s=5.0)
+    return replace(effort, rounds=min(7, max(4, effort.rounds // 4)), longest_s=5.0)

@@ -70,6 +70,7 @@ def row(goal: str, what: str, values: Seconds, unit: str, context: dict[str, Any
         "what": what,
         "value": value,
         "spread": spread,
+        "values": values.tolist(),
         "unit": unit,
         "context": {**context, "rounds": len(values)},
         "valid": why_not is None,

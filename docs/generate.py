@@ -1,8 +1,8 @@
 """Writes what the documents take from elsewhere: `make docs`.
 
 docs/state-machine.md is made from the transition table of fastmld/listener_v1.py; the figures in docs/performance.md
-from docs/performance.json, which is a report of `fastmld bench`, without its curves: `make docs REPORT=report.json`
-puts another in its place.
+from docs/performance.json, which is a report of `fastmld bench`, without its curves and the values of single rounds:
+`make docs REPORT=report.json` puts another in its place.
 """
 
 import json
@@ -81,7 +81,9 @@ def performance(page: str) -> str:
 
 if __name__ == "__main__":
     for path in sys.argv[1:]:
-        FIGURES.write_text(json.dumps(read(Path(path)) | {"series": {}}, indent=1) + "\n")
+        report = read(Path(path))
+        rows = [{name: said for name, said in row.items() if name != "values"} for row in report["rows"]]
+        FIGURES.write_text(json.dumps(report | {"series": {}, "rows": rows}, indent=1) + "\n")
     (HERE / "state-machine.md").write_text(state_machine())
     page = HERE / "performance.md"
     page.write_text(performance(page.read_text()))
