@@ -52,6 +52,7 @@ def two_hosts(lab: Lab) -> Iterator[Hosts]:
         host, "steps.py", "v0", link_local="fe80::5",
         state_change_interval_ms=INTERVAL_MS, unsolicited_report_interval_ms=INTERVAL_MS,
     )  # fmt: skip
+    wait_for(lambda: kernel.link_local("k0"))  # once an address is found to be its own, Linux says all again
     with peer.packet_socket("p0") as to_ours, peer.packet_socket("p1") as to_linux:
         yield {LINUX: Host(Told(kernel, "sockets.py", "k0"), to_linux), FASTMLD: Host(ours, to_ours)}
 

@@ -80,11 +80,12 @@ def test_it_ends_by_itself_and_leaves(cable: Cable, mld_version: str, kind: str,
 
 @pytest.mark.slow
 def test_what_it_prints_for_people(cable: Cable) -> None:
-    for mld_version, rows_of_it in (("1", {"Dones out": "3"}), ("auto", {"MLDv2 Reports in": "0"})):
+    for mld_version, rows_of_it in (("1", {"Dones out": "3"}), ("auto", {})):
         arguments = ["-i", "v0", "-i", "lo", "--join", "ff05::1:0+3", "--duration", "1", "--mld-version", mld_version]
         told = cable.host.run(*RUN, *arguments)
         rows = dict(re.findall(r"│ (\S.*?) +│ +([\d,]+) │", told.partition("lo ")[0]))
         assert {"groups": "3", "ring drops": "0"}.items() | rows_of_it.items() <= rows.items()
+        assert "MLDv2 Reports in" in rows  # how many is the other end's own affair
         assert told.count(f"mldv{mld_version[0].replace('a', '2')}, robustness 2") == 2
         assert told.count("timers pending") == 2
         assert "worst lateness" in told
