@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from fastmld_bench import memory, series
 from fastmld_bench.environment import environment
 from fastmld_bench.goals import GOALS
 from fastmld_bench.passes import Pass, together
 from fastmld_bench.report import FORMAT, Report
-from fastmld_bench.turns import QUICK, Effort, Row
+from fastmld_bench.turns import QUICK, Effort, Row, row
 from fastmld_bench.wanted import Wanted
 
 Progress = Callable[[str, float], None]
@@ -95,18 +96,11 @@ def _wire(wanted: Wanted, goals: list[str], progress: Progress) -> tuple[Measure
 
 
 def _lateness(rows: list[Row]) -> list[Row]:
-    """P8b: what stands beside P8, as a row."""
+    """P8b: what stands beside P8, as a row of one value a flood."""
     return [
-        {
-            **row,
-            "id": "P8b",
-            "value": row["context"]["lateness_ms"]["p99.9"],
-            "spread": None,
-            "unit": "ms",
-            "context": row["context"]["lateness_ms"],
-        }
-        for row in rows
-        if row["id"] == "P8" and row["valid"]
+        row("P8b", each["what"], np.array(each["context"]["lateness_p99.9_ms"]), "ms", each["context"]["lateness_ms"])
+        for each in rows
+        if each["id"] == "P8" and each["valid"]
     ]
 
 
