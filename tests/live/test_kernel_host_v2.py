@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 
 import frames
-from lab import Lab, Refused, wait_for, without
+from lab import Lab, Refused, arriving, wait_for, without
 from said_v2 import ALLOW, BLOCK, IS_EX, IS_IN, TO_EX, TO_IN
 from told import Heard, Host, Said, Told, hear
 
@@ -25,6 +25,7 @@ INTERVAL_MS = 20  # between a State-Change Report and the next, at most
 DELAY_MS = 30
 QUIET_S = 0.25  # when nothing was said for so long, nothing will be
 LIMIT_S = 3  # and this only bounds a failure
+ITS_OWN_S = 1.5  # within a second of an address of its own Linux says again all that it has joined
 Call = tuple[Any, ...]
 SOURCES = [f"2001:db8::{n}" for n in range(1, 7)]
 ONE, TWO, THREE, FOUR, *_ = SOURCES
@@ -52,9 +53,11 @@ def two_hosts(lab: Lab) -> Iterator[Hosts]:
         host, "steps.py", "v0", link_local="fe80::5",
         state_change_interval_ms=INTERVAL_MS, unsolicited_report_interval_ms=INTERVAL_MS,
     )  # fmt: skip
-    wait_for(lambda: kernel.link_local("k0"))  # once an address is found to be its own, Linux says all again
     with peer.packet_socket("p0") as to_ours, peer.packet_socket("p1") as to_linux:
-        yield {LINUX: Host(Told(kernel, "sockets.py", "k0"), to_linux), FASTMLD: Host(ours, to_ours)}
+        linux = Told(kernel, "sockets.py", "k0")
+        while any(frame[6:12] == linux.mac for frame in arriving(to_linux, ITS_OWN_S)):
+            pass
+        yield {LINUX: Host(linux, to_linux), FASTMLD: Host(ours, to_ours)}
 
 
 @pytest.fixture(scope="module")
