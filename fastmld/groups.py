@@ -18,7 +18,8 @@ _NO_BLOCKS = pin("uint32_t[]", NO_ROWS)
 
 FEWEST_GAPS = 1024  # fewer are not worth closing
 _CACHE_LINE = 64  # octets
-_ROWS_A_BUCKET = 3  # of the index: of eight slots. One in eighty is full, and sends a look-up to the next
+_SLOTS_A_BUCKET: int = _native.BUCKET["rows"].shape[0]
+_SLOTS_A_ROW = 3  # of the index: one bucket in 160 is full, and sends a look-up to the next
 _OCTETS_TO_JOIN = 256  # what joining a row takes at most besides the row, for a moment
 
 # Bits of the flags column.
@@ -241,12 +242,12 @@ class GroupTable:
 
 def buckets_for(rows: int) -> npt.NDArray[np.void]:
     """Empty buckets of an index of so many rows."""
-    return records(max(8, -(-rows // _ROWS_A_BUCKET)), _native.BUCKET)
+    return records(max(8, -(-_SLOTS_A_ROW * rows // _SLOTS_A_BUCKET)), _native.BUCKET)
 
 
 def rows_for(buckets: npt.NDArray[np.void]) -> int:
     """How many rows they are for."""
-    return len(buckets) * _ROWS_A_BUCKET
+    return len(buckets) * _SLOTS_A_BUCKET // _SLOTS_A_ROW
 
 
 def records(n: int, dtype: np.dtype[Any]) -> npt.NDArray[np.void]:
