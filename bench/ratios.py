@@ -10,7 +10,7 @@ from fastmld_bench import workloads
 from fastmld_bench.classifier import Classifier
 from fastmld_bench.link import BATCH, IN_MEMORY, Link, all_timers_running, joined, listening
 from fastmld_bench.peers import READERS, Peer
-from fastmld_bench.turns import Effort, Row, Work, middle, row, take_turns
+from fastmld_bench.turns import Effort, Row, Work, middle, row, take_turns, take_turns_anew
 from fastmld_bench.workloads import FRAME, SLOT
 
 from fastmld import Engine, FrameBatch, _native
@@ -44,9 +44,13 @@ def memcpy(batches: list[FrameBatch]) -> Work:
 def engine_and_memcpy(effort: Effort) -> list[Row]:
     """P1 and P2. Time goes with the frames, at 10 GbE."""
     n = _FRAMES // effort.shorter
-    frames = workloads.mix(n, GROUPS, effort.seed)
-    carried = [partial(Link(listening(GROUPS)).carry, workloads.split(frames, size)) for size in BATCHES]
-    turns = take_turns([*carried, memcpy(workloads.split(frames, CLAIMED_BATCH))], effort)
+
+    def contenders() -> list[Work]:
+        frames = workloads.mix(n, GROUPS, effort.seed)
+        carried = [partial(Link(listening(GROUPS)).carry, workloads.split(frames, size)) for size in BATCHES]
+        return [*carried, memcpy(workloads.split(frames, CLAIMED_BATCH))]
+
+    turns = take_turns_anew(contenders, effort)
     rates = n / turns
     claimed = BATCHES.index(CLAIMED_BATCH)
     medians = dict(zip(BATCHES, np.median(rates, axis=0).tolist(), strict=False))
@@ -62,14 +66,17 @@ def engine_and_memcpy(effort: Effort) -> list[Row]:
 def classify_and_memcpy(effort: Effort) -> list[Row]:
     """P3: Reports, of which half are for one of a thousand groups. Beside it the mix of P1, and its groups."""
     again = 500 // effort.shorter
-    reports = [workloads.reports(_FRAMES_IN_L2, _FEW_GROUPS, effort.seed)] * again
-    mix = [workloads.mix(_FRAMES_IN_L2, GROUPS, effort.seed)] * again
-    contenders = [
-        Classifier(_FEW_GROUPS, _FRAMES_IN_L2).bind(reports),
-        memcpy(reports),
-        Classifier(GROUPS, _FRAMES_IN_L2).bind(mix),
-    ]
-    turns = take_turns(contenders, effort)
+
+    def contenders() -> list[Work]:
+        reports = [workloads.reports(_FRAMES_IN_L2, _FEW_GROUPS, effort.seed)] * again
+        mix = [workloads.mix(_FRAMES_IN_L2, GROUPS, effort.seed)] * again
+        return [
+            Classifier(_FEW_GROUPS, _FRAMES_IN_L2).bind(reports),
+            memcpy(reports),
+            Classifier(GROUPS, _FRAMES_IN_L2).bind(mix),
+        ]
+
+    turns = take_turns_anew(contenders, effort)
     classify_ns, memcpy_ns, mix_ns = (np.median(turns, axis=0) / (again * _FRAMES_IN_L2) * 1e9).tolist()
     context = {
         "classify_ns": classify_ns,

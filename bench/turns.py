@@ -6,7 +6,7 @@ import gc
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ Row = dict[str, Any]
 Seconds = npt.NDArray[np.float64]
 
 _FEWEST: Final = 5  # rounds that a median and quartiles can be told from
+_TIMES_MADE: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,17 @@ def take_turns(contenders: Sequence[Work], effort: Effort, before: Work = lambda
             turns.append(seconds(work))
         rounds.append(turns)
     return np.array(rounds)
+
+
+def take_turns_anew(make: Callable[[], Sequence[Work]], effort: Effort) -> Seconds:
+    """The same of contenders that are made several times: what they cost depends on where in memory they lie."""
+    made: list[Sequence[Work]] = []
+    rounds = []
+    share = replace(effort, rounds=-(-effort.rounds // _TIMES_MADE), longest_s=effort.longest_s / _TIMES_MADE)
+    for _ in range(_TIMES_MADE):
+        made.append(make())  # those before stay where they are
+        rounds.append(take_turns(made[-1], share))
+    return np.concatenate(rounds)
 
 
 def seconds(work: Work) -> float:

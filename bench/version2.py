@@ -13,7 +13,7 @@ import numpy as np
 from fastmld_bench import workloads, workloads_v2
 from fastmld_bench.link import IN_MEMORY, SETTLED_MS, Link, listening
 from fastmld_bench.ratios import GROUPS
-from fastmld_bench.turns import Effort, Row, Work, middle, row, take_turns
+from fastmld_bench.turns import Effort, Row, Work, middle, row, take_turns, take_turns_anew
 
 from fastmld import Engine
 
@@ -66,11 +66,12 @@ def mix_and_source_queries(effort: Effort) -> list[Row]:
     n = _FRAMES // effort.shorter
     mix, mix2 = workloads.mix(n, GROUPS, effort.seed), workloads_v2.mix2(n, GROUPS, effort.seed)
     sources2 = workloads_v2.sources2(n // 4, _ASKED_GROUPS, effort.seed)
-    contenders: list[Work] = [
-        partial(Link(engine).carry, workloads.split(frames, IN_MEMORY))
-        for engine, frames in ((listening(GROUPS), mix), (settled2(GROUPS), mix2), (settled2(_ASKED_GROUPS), sources2))
-    ]
-    rates = np.array([n, n, len(sources2)]) / take_turns(contenders, effort)
+
+    def contenders() -> list[Work]:
+        engines = ((listening(GROUPS), mix), (settled2(GROUPS), mix2), (settled2(_ASKED_GROUPS), sources2))
+        return [partial(Link(engine).carry, workloads.split(frames, IN_MEMORY)) for engine, frames in engines]
+
+    rates = np.array([n, n, len(sources2)]) / take_turns_anew(contenders, effort)
     v1, v2, asked = (middle(column)[0] for column in rates.T)
     return [
         row(
