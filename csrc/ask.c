@@ -70,11 +70,8 @@ static void begin(const fastmld_recorded *recorded, fastmld_asked *fold, uint8_t
         return;
     fold->all = 0;
     fold->recorded = (uint8_t)recorded->chunks[fold->first - 1].n;
-    for (uint32_t i = 0; i < fold->recorded; i++) {
-        if (i && i % RECORDED_A_CHUNK == 0)
-            fold->last = recorded->chunks[fold->last - 1].next;
-        set_tag(tags, i, recorded_tag(recorded->chunks[fold->last - 1].sources[i % RECORDED_A_CHUNK]));
-    }
+    for (uint32_t i = 0; i < fold->recorded; i++)
+        set_tag(tags, i, recorded_tag(recorded_source(recorded, &fold->last, i)));
 }
 
 static void ask_for_all(fastmld_asked *fold, fastmld_recorded *recorded, uint32_t *totals)

@@ -101,7 +101,7 @@ static ALWAYS_INLINE void check_run(const struct batch *batch, uint32_t step, ui
     memset(run->verdict, FASTMLD_ACCEPTED, sizeof run->verdict);
     run->open = 0;
     run->unusual = octets_equal(run->kind, FASTMLD_NO_KIND) & octets_up_to(n);
-    for (octets_set set = run->unusual; set != 0; set &= set - 1)
+    for (octets_set set = run->unusual; set != 0; set &= set - 1) /* MLDv2's go on behind what was fetched */
         PREFETCH(buffer + offsets[octets_first(set)] + 128);
     for (octets_set set = run->unusual; set != 0; set &= set - 1)
         check_any(batch, step, start, octets_first(set), run);

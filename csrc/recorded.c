@@ -10,14 +10,11 @@ static int comes_before(const uint8_t one[16], const uint8_t other[16])
 /* The sources behind a first chunk, sorted. How many. */
 static uint32_t recall(const fastmld_recorded *recorded, uint32_t first, uint8_t (*sources)[16])
 {
-    const fastmld_chunk *chunk = &recorded->chunks[first - 1];
-    const uint32_t n = chunk->n;
+    const uint32_t n = recorded->chunks[first - 1].n;
 
     for (uint32_t i = 0; i < n; i++) {
+        const uint8_t *source = recorded_source(recorded, &first, i);
         uint32_t at = i;
-        if (i && i % RECORDED_A_CHUNK == 0)
-            chunk = &recorded->chunks[chunk->next - 1];
-        const uint8_t *source = chunk->sources[i % RECORDED_A_CHUNK];
         for (; at && comes_before(source, sources[at - 1]); at--)
             memcpy(sources[at], sources[at - 1], 16);
         memcpy(sources[at], source, 16);

@@ -65,14 +65,19 @@ static inline uint16_t recorded_tag(const uint8_t source[16])
     return (uint16_t)((both * UINT64_C(0x9e3779b97f4a7c15)) >> 48);
 }
 
+/* The i-th source of a row, one after the other from its first chunk on: *chunk is that of the one before. */
+static inline const uint8_t *recorded_source(const fastmld_recorded *recorded, uint32_t *chunk, uint32_t i)
+{
+    if (i && i % RECORDED_A_CHUNK == 0)
+        *chunk = recorded->chunks[*chunk - 1].next;
+    return recorded->chunks[*chunk - 1].sources[i % RECORDED_A_CHUNK];
+}
+
 static inline int recorded_holds(const fastmld_recorded *recorded, uint32_t first, uint32_t n, const uint8_t source[16])
 {
-    for (uint32_t i = 0, chunk = first; i < n; i++) {
-        if (i && i % RECORDED_A_CHUNK == 0)
-            chunk = recorded->chunks[chunk - 1].next;
-        if (memcmp(recorded->chunks[chunk - 1].sources[i % RECORDED_A_CHUNK], source, 16) == 0)
+    for (uint32_t i = 0; i < n; i++)
+        if (memcmp(recorded_source(recorded, &first, i), source, 16) == 0)
             return 1;
-    }
     return 0;
 }
 

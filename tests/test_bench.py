@@ -10,12 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
-from fastmld_bench import memory
+from fastmld_bench import memory, turns
 from fastmld_bench.compare import compare_rows, is_worse
 from fastmld_bench.goals import GOALS, chosen
 from fastmld_bench.judgement import FAILS, HOLDS, NOT_MEASURED, NOT_VALID, REACHED, SHORT, figure, judge
 from fastmld_bench.page import page
+from fastmld_bench.passes import Pass, Point, together
 
 from fastmld.__main__ import main
 
@@ -184,6 +186,26 @@ def test_the_goals_are_p1_to_p11_and_v1_to_v6() -> None:
 def test_every_goal_in_memory_is_measured() -> None:
     measured = [goal for task in memory._TASKS for goal in task.goals]
     assert sorted(measured) == sorted(goal.id for goal in GOALS if not goal.on_the_wire)
+
+
+def test_passes_are_told_together() -> None:
+    """As if their rounds had been one measurement's; a row that one of them calls invalid is."""
+
+    def measured(values: list[float], mean: float, why_not: str | None = None) -> dict[str, Any]:
+        return turns.row("P5", "alternating", np.array(values), "x", {"frames_per_s": mean, "frames": 4}, why_not)
+
+    def curve(values: list[float]) -> list[Point]:
+        return [Point("rate_by_groups", "mix", 10, measured(values, 1.0))]
+
+    first = Pass([measured([1.0, 2.0, 3.0], 10.0), measured([1.0], 1.0)], curve([1.0, 1.0]))
+    other = Pass([measured([7.0, 8.0], 20.0), measured([1.0], 1.0, "a Query changed something")], curve([4.0]))
+    told = together([first, other])
+    one, invalid, of_the_curve = told["rows"]
+    assert (one["value"], one["spread"], one["valid"]) == (3.0, [2.0, 7.0], True)
+    assert one["context"] == {"frames_per_s": 15.0, "frames": 4, "rounds": 5}
+    assert (invalid["valid"], invalid["why_not"]) == (False, "a Query changed something")
+    (point,) = told["series"]["rate_by_groups"]["mix"]
+    assert (point["at"], point["value"]) == (10, 1.0) == (10, of_the_curve["value"])
 
 
 @pytest.mark.parametrize(

@@ -73,11 +73,14 @@ static void judge_writes(struct world *world, int64_t now_ms)
         nows_ms[i] = now_ms + world_below(world, 100);
         delays_ms[i] = 1 + (int32_t)world_below(world, world_below(world, 2) ? 10 : 1u << 24);
     }
-    fastmld_write(&world->table, random_next(&world->random), rows, n, moves, which, nows_ms, step, delays_ms, step);
+    const uint64_t seed = random_next(&world->random);
+    fastmld_write(&world->table, seed, rows, n, moves, which, nows_ms, step, delays_ms, step);
     for (uint32_t i = 0; i < n; i++) {
         const fastmld_move *move = &moves[which[i]];
         const fastmld_row *row = &world->table.rows[rows[i]];
-        const int64_t from_ms = nows_ms[step ? i : 0], delay_ms = delays_ms[step ? i : 0];
+        const int64_t from_ms = nows_ms[step ? i : 0];
+        int64_t drawn; /* of this row alone */
+        fastmld_draw(&world->table, seed, &rows[i], 1, from_ms, &delays_ms[step ? i : 0], &drawn);
         const int64_t deadline_ms = world->table.deadline_ms[rows[i]];
         HOLD(row->state == move->state);
         HOLD(row->flags == ((before[i].flags & ~move->clear) | move->set));
@@ -85,7 +88,7 @@ static void judge_writes(struct world *world, int64_t now_ms)
         case FASTMLD_TIMER_KEEP: HOLD(deadline_ms == deadlines_ms[i]); break;
         case FASTMLD_TIMER_STOP: HOLD(deadline_ms == INT64_MAX); break;
         case FASTMLD_TIMER_SET: HOLD(deadline_ms == from_ms); break;
-        default: HOLD(deadline_ms > from_ms && deadline_ms <= from_ms + delay_ms);
+        default: HOLD(deadline_ms == drawn && drawn > from_ms && drawn <= from_ms + delays_ms[step ? i : 0]);
         }
     }
     free(rows);
