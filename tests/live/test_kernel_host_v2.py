@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 
 import frames
-from lab import Lab, Refused, arriving, wait_for, without
+from lab import ITS_OWN_S, Lab, Refused, arriving, wait_for, without
 from said_v2 import ALLOW, BLOCK, IS_EX, IS_IN, TO_EX, TO_IN
 from told import Heard, Host, Said, Told, hear
 
@@ -25,7 +25,6 @@ INTERVAL_MS = 20  # between a State-Change Report and the next, at most
 DELAY_MS = 30
 QUIET_S = 0.25  # when nothing was said for so long, nothing will be
 LIMIT_S = 3  # and this only bounds a failure
-ITS_OWN_S = 1.5  # within a second of an address of its own Linux says again all that it has joined
 Call = tuple[Any, ...]
 SOURCES = [f"2001:db8::{n}" for n in range(1, 7)]
 ONE, TWO, THREE, FOUR, *_ = SOURCES

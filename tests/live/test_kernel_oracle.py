@@ -15,7 +15,7 @@ import pytest
 
 import frames
 from frames import Frame, query2_frame, query_frame
-from lab import Lab, Listener, Namespace, arriving
+from lab import ITS_OWN_S, Lab, Listener, Namespace, arriving
 
 pytestmark = pytest.mark.live
 
@@ -208,6 +208,7 @@ def sides(lab: Lab, version: int) -> Iterator[dict[str, Side]]:
     kernel.sysctl("ipv6.conf.k0.force_mld_version", version)
     for key in ("mldv1_unsolicited_report_interval", "mldv2_unsolicited_report_interval"):
         kernel.sysctl(f"ipv6.conf.k0.{key}", 10)
+    time.sleep(ITS_OWN_S)
     joining = kernel.start(sys.executable, "-m", "fastmld_bench.wire.join", "k0", "ff05::1:0", str(n))
     assert joining.stdout.readline() == "joined\n"
     listener = Listener(host, "v0", f"ff05::1:0+{n}", '{"unsolicited_report_repeats": 0}')
